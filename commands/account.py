@@ -11,7 +11,8 @@ from engram.commands.support.options import Group, choosing_key, with_key, with_
 from engram.commands.support.output import Column, short
 from engram.commands.support.sending import settled, with_wait
 from engram.commands.support.session import CommandSession
-from engram.commands.support.verdicts import outcomes, with_verdicts
+from engram.commands.support.verdicts import with_verdicts
+from engram.node.rpc.outcomes import outcomes
 from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.selecting import memory_option, selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS
-from engram.commands.support.verdicts import outcomes, reasons, verdict_fields, with_verdicts
+from engram.commands.support.verdicts import verdict_fields, with_verdicts
+from engram.node.rpc.outcomes import outcomes, reasons
 from engram.participant.coins import format_coins
 from engram.participant.finding import find_model, find_round
 

@@ -21,7 +21,8 @@ from engram.commands.support.round_fields import kind_name, round_fields, status
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import mean_loss
-from engram.commands.support.verdicts import outcomes, with_verdicts
+from engram.commands.support.verdicts import with_verdicts
+from engram.node.rpc.outcomes import outcomes
 from engram.participant.coins import format_coins
 from engram.participant.finding import find_model, find_round
 

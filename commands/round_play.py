@@ -18,7 +18,8 @@ from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
-from engram.commands.support.verdicts import reasons, verdict_fields, with_verdicts
+from engram.commands.support.verdicts import verdict_fields, with_verdicts
+from engram.node.rpc.outcomes import reasons
 from engram.participant.coins import format_coins
 from engram.participant.finding import find_round
 

@@ -33,6 +33,7 @@ _SPARKS: Final = (
     "min_witness_bond",
     "minimum",
     "opener_bond",
+    "paid",
     "per_byte",
     "per_record",
     "pot",

@@ -6,8 +6,10 @@ import re
 from decimal import Decimal
 from typing import Final
 
-DECIMALS: Final = 8
-SPARKS_PER_COIN: Final = 10**DECIMALS
+from engram.node.amounts import DECIMALS
+from engram.node.amounts import SPARKS_PER_COIN as SPARKS_PER_COIN  # reading and writing belong together
+from engram.node.amounts import format_coins as format_coins
+
 MAX_SPARKS: Final = 2**64 - 1
 Coins = int | float | Decimal | str
 """An amount of coins. A float means the decimal number that Python prints for it."""
@@ -27,12 +29,6 @@ def parse_coins(text: str) -> int:
     if sparks > MAX_SPARKS:
         raise ValueError(f"{text} coins are more than can exist")
     return sparks
-
-
-def format_coins(sparks: int) -> str:
-    """The shortest decimal text of an amount; `parse_coins` turns it back into `sparks`."""
-    coins, rest = divmod(sparks, SPARKS_PER_COIN)
-    return f"{coins}.{rest:0{DECIMALS}}".rstrip("0").rstrip(".")
 
 
 def sparks_of(coins: Coins) -> int:

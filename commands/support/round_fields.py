@@ -10,7 +10,8 @@ from typing import Any
 
 from engram.commands.support.output import short
 from engram.commands.support.units import mean_loss
-from engram.commands.support.verdicts import due_text, verdict_fields
+from engram.commands.support.verdicts import verdict_fields
+from engram.node.rpc.outcomes import due_text
 from engram.participant.coins import format_coins
 
 

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import click
 
+from engram.node.amounts import Q24 as Q24
+from engram.node.amounts import mean_loss as mean_loss
 from engram.participant.coins import format_coins, parse_coins
 
 MONEY: Final = frozenset(
@@ -84,14 +86,6 @@ class CoinsType(click.ParamType[int]):
 
 
 COINS: Final = CoinsType()
-
-
-Q24: Final = 2**24
-
-
-def mean_loss(loss: int, rows: int) -> str:
-    """The mean loss in nats a row, from an exact sum in Q24 nats; "-" if no row was scored."""
-    return f"{loss / rows / Q24:.4f}" if rows else "-"
 
 
 def accuracy(correct: int, rows: int) -> str:

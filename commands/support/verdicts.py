@@ -1,49 +1,17 @@
-"""Says what came of each update of a round and why, in codes for programs and in words for people.
+"""Asks a node how the updates of a round do, and gives the field in which commands print the reasons.
 
-The node computes the verdicts (`node/rpc/verdicts.py`); this file adds who was paid and words the reasons.
+The words are the node's own (`node/rpc/outcomes.py`), which the explorer shows, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from engram.commands.support.units import mean_loss
-from engram.participant.coins import format_coins
+from engram.node.rpc.outcomes import reasons
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
-
-_SETTLE: Final = "`engram round advance` settles it"
-_DUE: Final = MappingProxyType(
-    {
-        "unattended": f"the round is to be cancelled, a standing witness has sealed no part; {_SETTLE}",
-        "unrevealed": f"the round is to abort, the opener has not revealed the validation parts; {_SETTLE}",
-        "no_candidate": f"the round is to end, no update became a candidate; {_SETTLE}",
-        "unopened": f"a witness has not opened the sealed part, and is to lose the bond; {_SETTLE}",
-        "withheld": f"the round is to abort, the opener has not opened the sealed parts; {_SETTLE}",
-        "decision": f"the round is to be decided; {_SETTLE}",
-    }
-)
-_WORDS: Final = MappingProxyType(
-    {
-        "not_revealed": "committed and not revealed",
-        "not_decided": "the round is not decided yet",
-        "not_scored": "nobody had it scored on every part; `engram round score` does, in the phase score",
-        "round_aborted": "the opener failed a duty, and nobody is paid",
-        "not_best_of_epoch": "another update of the epoch has a lower share of the baseline's loss",
-        "gain_too_small": "does not remove an eighth of the loss that the leader before it had left",
-        "too_few_old_rows": "too few unseen rows of old classes were opened to judge a growth",
-        "forgets_retention_rows": "gets too many rows of the retention parts wrong that were right",
-        "forgets_a_class": "gets more than half of the unseen rows of an old class wrong",
-        "old_loss_rises": "has too much loss on the unseen rows of old classes",
-        "no_half_weighs": "neither of the two growths that it unites has proved a gain alone",
-        "above_threshold": "its loss on the unseen rows is above the model's freezing threshold",
-    }
-)
-"""Reasons why no reward was paid, by code. Two more are worded with their numbers by `_worded`."""
-_SIDES: Final = ("the opener's rows", "the witnesses' rows")
 
 
 async def with_verdicts(client: RpcClient, round_: dict[str, Any]) -> dict[str, Any]:
@@ -56,130 +24,6 @@ async def with_verdicts(client: RpcClient, round_: dict[str, Any]) -> dict[str, 
     }
 
 
-def due_text(round_: Mapping[str, Any]) -> str | None:
-    """What has become due and waits for a transaction that settles it; None if nothing is due."""
-    return None if round_["due"] is None else _DUE[round_["due"]]
-
-
-def outcomes(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What came of each update: its epoch and author, `paid` in sparks, `reasons` as codes, and `why`.
-
-    `round_` is what `with_verdicts` gives. An update that was paid has no reason. What a union was paid went
-    to the authors of its halves. Updates of which the reveal
-    was refused are not in it: the receipt of the reveal names the rule.
-    """
-    paid = _payments(round_)
-    found = []
-    for verdict in round_["verdicts"]:
-        amount = paid.get((verdict["epoch"], verdict["author"]), 0)
-        codes = [] if (verdict["epoch"], verdict["author"]) in paid else _codes(round_, verdict)
-        words = [_worded(code, verdict) for code in codes] or [_won(verdict, amount)]
-        found.append(_outcome(verdict, amount, codes, words))
-    for commit in round_["commits"]:
-        found.append(_outcome(commit, 0, ["not_revealed"], [_WORDS["not_revealed"]]))
-    return found
-
-
-def reasons(round_: Mapping[str, Any]) -> list[str]:
-    """Why the round ended as it did or, while it is open, how each candidate does, in words.
-
-    `round_` is what `with_verdicts` gives. The list is empty if there is nothing to say yet.
-    """
-    from engram.statemachine.rounds.records import RoundStatus
-
-    status = round_["status"]
-    if status == RoundStatus.ABORTED:
-        return [_abort(round_)]
-    if status == RoundStatus.CANCELLED:
-        return ["a standing witness of the model sealed no part; everything was given back"]
-    if not round_["verdicts"]:
-        return ["no update became a candidate"] if status == RoundStatus.KEPT else []
-    if status == RoundStatus.OPEN and not round_["unseen"]:
-        return []  # candidates are judged on unseen parts, and none is open yet
-    told = [
-        f"epoch {done['epoch']}, {done['author']}: {text}"
-        for done in outcomes(round_)
-        if done["reasons"] != ["not_revealed"]
-        for text in done["why"]
-    ]
-    if status == RoundStatus.KEPT and round_["refused"]:
-        told.append(
-            "rows that the opener chose fall behind what others prove: the opener does not get the pot back, "
-            "it stays with the model for whoever improves it next"
-        )
-    return told
-
-
 def verdict_fields(round_: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
     """The field "why" with the reasons; empty if there are none."""
     return [("why", found)] if (found := reasons(round_)) else []
-
-
-def _outcome(
-    update: Mapping[str, Any], paid: int, codes: Sequence[str], words: Sequence[str]
-) -> dict[str, Any]:
-    return {
-        "epoch": update["epoch"],
-        "author": update["author"],
-        "paid": paid,
-        "reasons": list(codes),
-        "why": list(words),
-    }
-
-
-def _payments(round_: Mapping[str, Any]) -> dict[tuple[int, str], int]:
-    """What each rung got, of the pot and of what the model carried, by epoch and author.
-
-    Empty while the round is not decided.
-    """
-    from engram.statemachine.rounds.records import RoundStatus
-
-    if round_["status"] != RoundStatus.DECIDED:
-        return {}
-    rungs = [verdict for verdict in round_["verdicts"] if verdict["rung"]]
-    return {(rung["epoch"], rung["author"]): rung["reward"] for rung in rungs}
-
-
-def _codes(round_: Mapping[str, Any], verdict: Mapping[str, Any]) -> list[str]:
-    from engram.statemachine.rounds.records import RoundStatus
-
-    if round_["status"] == RoundStatus.ABORTED:
-        return ["round_aborted"]
-    if verdict["reasons"]:
-        return list(verdict["reasons"])
-    if round_["status"] == RoundStatus.OPEN:
-        return ["not_decided"]
-    best = round_["best"][verdict["epoch"]]
-    return ["gain_too_small" if best["author"] == verdict["author"] else "not_best_of_epoch"]
-
-
-def _abort(round_: Mapping[str, Any]) -> str:
-    opened, asked = len(round_["validation_opened"]), round_["terms"]["validation"]
-    if opened < asked:
-        return f"{opened} of {asked} validation parts were revealed in time and as committed to"
-    return "the opener did not open every sealed part in time and as committed to"
-
-
-def _won(verdict: Mapping[str, Any], paid: int) -> str:
-    share = verdict["share"]
-    left = share["loss"] / share["baseline"]
-    won = f"took the lead, with {left:.1%} of the baseline's loss left; paid {format_coins(paid)} coins"
-    earned = verdict["earned"]
-    if [each["author"] for each in earned] == [verdict["author"]]:
-        return won
-    parts = (f"{format_coins(each['amount'])} to {each['author']}" for each in earned)
-    return f"{won} to the authors of the growths that it unites: {', '.join(parts)}"
-
-
-def _worded(code: str, verdict: Mapping[str, Any]) -> str:
-    if code == "gain_not_proved":
-        return "its gain is not beyond chance: " + "; ".join(
-            f"on {side} loss {mean_loss(group['loss'], group['rows'])} a row, the baseline's "
-            f"{mean_loss(group['baseline'], group['rows'])}"
-            for side, group in zip(_SIDES, verdict["groups"], strict=True)
-            if group["rows"] and not group["proves_gain"]
-        )
-    if code == "forgets_old_rows":
-        lost = sum(group["forgotten"] for group in verdict["groups"])
-        return f"gets {lost} unseen rows of old classes wrong that were right, more than a growth may"
-    return _WORDS[code]

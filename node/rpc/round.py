@@ -7,6 +7,7 @@ from typing import Any
 
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
+from engram.node.rpc.outcomes import due_text, outcomes, reasons
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.verdicts import verdicts
 from engram.statemachine.rounds.records import Candidate, Commit, Round
@@ -43,6 +44,32 @@ class RoundMethods:
     async def round_verdicts(self, id: bytes) -> list[dict[str, Any]]:
         """How each candidate of a round does, or did at its end, by the tests that decide it."""
         return await self.views.slow.run(lambda: verdicts(self.views.now(), self.render, id))
+
+    @rpc_method()
+    async def round_outcomes(self, id: bytes) -> dict[str, Any]:
+        """What came of each update of a round and why, in codes and words, and what waits to be settled.
+
+        `updates` has a line for each candidate and each commit that was not revealed: what it was `paid`, the
+        `reasons` why no more as codes, and `why` in words. `why` at the top says why the round ended as it
+        did, or how the candidates of an open round do. `due_text` words the step under `due`, if there is
+        one.
+        """
+        return await self.views.slow.run(self._outcomes, id)
+
+    def _outcomes(self, identity: bytes) -> dict[str, Any]:
+        view = self.views.now()
+        round_ = view.state.get(Round, identity)
+        told = {
+            **self.render.round(round_, view.head.height, view.clock.ticks),
+            "verdicts": verdicts(view, self.render, identity),
+            "commits": [self.render.record(record) for record in view.records(Commit, identity)],
+        }
+        return {
+            "due": told["due"],
+            "due_text": due_text(told),
+            "why": reasons(told),
+            "updates": outcomes(told),
+        }
 
     def _rounds(self, model: bytes | None) -> list[dict[str, Any]]:
         view = self.views.now()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engram.commands.support.verdicts import outcomes, with_verdicts
+from engram.commands.support.verdicts import with_verdicts
+from engram.node.rpc.outcomes import outcomes
 from engram.participant.author import EpochReport
 from engram.participant.strategies import Plan, grow_draft, honest
 from engram.participant.task import Draft, Strategy, Task

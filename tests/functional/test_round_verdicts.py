@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from engram.commands.support.round_fields import round_fields
-from engram.commands.support.verdicts import outcomes, reasons, with_verdicts
+from engram.commands.support.verdicts import with_verdicts
+from engram.node.rpc.outcomes import outcomes, reasons
 from engram.participant.adversaries import leaker
 from engram.participant.journal import CommitSecret
 from engram.participant.parts import ROUNDS_DIRECTORY
@@ -29,8 +30,12 @@ TWO = (0, 1)
 
 
 async def ended_round(stage: Stage, round_id: Hash) -> dict[str, Any]:
+    """What commands ask for; the node words it as they do."""
     async with stage.client() as client:
-        return await with_verdicts(client, await client.call("round_get", id=round_id))
+        found = await with_verdicts(client, await client.call("round_get", id=round_id))
+        told = await client.call("round_outcomes", id=round_id)
+    assert told == {"due": None, "due_text": None, "why": reasons(found), "updates": outcomes(found)}
+    return found
 
 
 async def test_a_round_without_candidates(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engram.commands.support.units import Q24
-from engram.commands.support.verdicts import due_text, outcomes, reasons
+from engram.node.rpc.outcomes import due_text, outcomes, reasons
 from engram.statemachine.rounds import candidates
 from engram.statemachine.rounds.calendar import DueStep
 from engram.statemachine.rounds.records import RoundStatus

@@ -1,0 +1,20 @@
+"""Amounts of the chain as text for people: coins, and mean losses. A coin is 10^8 sparks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DECIMALS: Final = 8
+SPARKS_PER_COIN: Final = 10**DECIMALS
+Q24: Final = 2**24
+
+
+def format_coins(sparks: int) -> str:
+    """The shortest decimal text of an amount of sparks in coins."""
+    coins, rest = divmod(sparks, SPARKS_PER_COIN)
+    return f"{coins}.{rest:0{DECIMALS}}".rstrip("0").rstrip(".")
+
+
+def mean_loss(loss: int, rows: int) -> str:
+    """The mean loss in nats a row, from an exact sum in Q24 nats; "-" if no row was scored."""
+    return f"{loss / rows / Q24:.4f}" if rows else "-"
