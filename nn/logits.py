@@ -68,7 +68,7 @@ def logits_of(components: Sequence[int], sums: Int64Array) -> Int64Array:
     if not components:
         return saturate(sums, -LOGIT_LIMIT, LOGIT_LIMIT)
     layout = layout_of(tuple(components))
-    best: Int64Array = np.maximum.reduceat(sums[:, layout.by_entry], layout.starts, axis=1)
+    best = largest_of(layout, sums)
     if len(layout.stages) == 1:
         return saturate(best, -LOGIT_LIMIT, LOGIT_LIMIT)
     size = max(1, _CHUNK_ELEMENTS // len(layout.starts))
@@ -76,14 +76,29 @@ def logits_of(components: Sequence[int], sums: Int64Array) -> Int64Array:
     return np.concatenate([np.zeros((0, len(layout.stage_of_class)), dtype=np.int64), *chunks])
 
 
-def _lifted(layout: Layout, best: Int64Array) -> Int64Array:
-    """Logits (n, classes) of the largest component of each entry (n, entries)."""
+def largest_of(layout: Layout, sums: Int64Array) -> Int64Array:
+    """The largest component sum of each entry (n, entries)."""
+    best: Int64Array = np.maximum.reduceat(sums[:, layout.by_entry], layout.starts, axis=1)
+    return best
+
+
+def staged(layout: Layout, best: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """What the stages are made of, for the largest component of each entry (n, entries): two arrays.
+
+    The entries as they enter their stages, (entries, n), and norm_t of each stage, (stages, n).
+    """
     limits = np.full((len(layout.starts), 1), GATED_LIMIT, dtype=np.int64)
     limits[: layout.stages[1]] = LOGIT_LIMIT
     # Entries first: sums over the entries of a stage then run over long rows.
     entries: Int64Array = np.clip(np.ascontiguousarray(best.T), -limits, limits)
+    return entries, _norms(entries, layout.stages)
+
+
+def _lifted(layout: Layout, best: Int64Array) -> Int64Array:
+    """Logits (n, classes) of the largest component of each entry (n, entries)."""
+    entries, norms = staged(layout, best)
     gates = layout.stages[1:]
-    added = entries[gates] - _norms(entries, layout.stages)[:-1]
+    added = entries[gates] - norms[:-1]
     lifts = np.zeros((len(layout.stages), len(best)), dtype=np.int64)
     lifts[:-1] = np.cumsum(added[::-1], axis=0)[::-1]
     own = np.delete(entries, gates, axis=0)

@@ -5,12 +5,12 @@ No state: `loading` makes networks from records.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import Final, Protocol
 
+from engram.nn.contributions import Owners
 from engram.nn.dtypes import IntArray
 from engram.nn.growth import Growth, grown_spec, merge_parameters, prove_growth
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
@@ -61,6 +61,18 @@ class Lineage:
     author: Address
 
 
+@dataclass(frozen=True)
+class NeuronGroup:
+    """The segments of a network that one author made for one version."""
+
+    version: int
+    author: Address
+    neurons: int
+    """Hidden neurons; 0 where the author made only outputs."""
+    classes: range
+    """The classes that came with this version, whoever of its authors brought them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Composition:
     """A whole network: what the versions of a line have added, one after the other."""
@@ -69,12 +81,17 @@ class Composition:
     spec: NetworkSpec
     hidden: tuple[Lineage, ...]
     outputs: tuple[Lineage, ...]
-    steps: int
-    """How many growths the line has."""
+    class_counts: tuple[int, ...]
+    """The number of classes after each step of the line: of the whole network, then after each growth."""
     seeded_macs: int
     """MACs charged for generating all seeded tensors."""
     drawn_bytes: int
     """Bytes of all tensors that are drawn and not read."""
+
+    @property
+    def steps(self) -> int:
+        """How many growths the line has."""
+        return len(self.class_counts) - 1
 
     @property
     def segments(self) -> tuple[Lineage, ...]:
@@ -87,11 +104,25 @@ class Composition:
         `version` is the number that the whole has in its model. What a fork has inherited belongs to its
         version 0. Who added only outputs has 0 neurons.
         """
-        made: Counter[tuple[int, Address]] = Counter()
-        widths = [segment.width for segment in self.spec.hidden] + [0] * len(self.outputs)
-        for width, lineage in zip(widths, self.segments, strict=True):
-            made[max(0, version - (self.steps - lineage.step)), lineage.author] += width
-        return [(number, author, neurons) for (number, author), neurons in sorted(made.items())]
+        return [(each.version, each.author, each.neurons) for each in self.groups(version)[0]]
+
+    def groups(self, version: int) -> tuple[tuple[NeuronGroup, ...], Owners]:
+        """The groups of segments that `makers` lists, and to which of them each segment belongs."""
+        numbers = [max(0, version - back) for back in range(self.steps, -1, -1)]
+        ends = dict(zip(numbers, self.class_counts, strict=True))
+        starts = dict(zip(ends, (0, *ends.values()), strict=False))
+        keys = [(numbers[each.step], each.author) for each in self.segments]
+        neurons = dict.fromkeys(sorted(set(keys)), 0)
+        for key, segment in zip(keys, self.spec.hidden, strict=False):
+            neurons[key] += segment.width
+        places = {key: place for place, key in enumerate(neurons)}
+        owners = [places[key] for key in keys]
+        split = len(self.hidden)
+        found = tuple(
+            NeuronGroup(number, author, count, range(starts[number], ends[number]))
+            for (number, author), count in neurons.items()
+        )
+        return found, Owners(len(found), tuple(owners[:split]), tuple(owners[split:]))
 
 
 def compose(base: Composition | None, added: Addition) -> Composition:
@@ -101,17 +132,19 @@ def compose(base: Composition | None, added: Addition) -> Composition:
     macs, drawn = seeded_macs(sources), drawn_bytes(sources)
     if isinstance(update, TrainUpdate):
         hidden, outputs = (_lineages(own, 0, repeat(author)) for own in (update.hidden, update.outputs))
-        return Composition(added.root, update.spec, hidden, outputs, 0, macs, drawn)
+        counts = (update.spec.classes,)
+        return Composition(added.root, update.spec, hidden, outputs, counts, macs, drawn)
     assert base is not None, "a line begins with a whole network, and is composed from there"
     step = base.steps + 1
     makers = update.makers(author)
     hidden, outputs = _lineages(update.hidden, step, makers[0]), _lineages(update.outputs, step, makers[1])
+    spec = grown_spec(base.spec, update.growth)
     return Composition(
         added.root,
-        grown_spec(base.spec, update.growth),
+        spec,
         base.hidden + hidden,
         base.outputs + outputs,
-        step,
+        (*base.class_counts, spec.classes),
         base.seeded_macs + macs,
         base.drawn_bytes + drawn,
     )

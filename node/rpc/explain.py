@@ -7,16 +7,17 @@ for display only.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from engram.nn.contributions import Contributions, contributions
 from engram.nn.dtypes import UINT8
 from engram.nn.spec import layer_widths, macs_per_row, neurons
 from engram.nn.tensor import tensor_array
 from engram.node.errors import FeaturesInvalid
 from engram.node.rpc.render import Renderer
 from engram.statemachine.context import BlockContext
-from engram.statemachine.loading import version_network
+from engram.statemachine.loading import composed_network, composition_of, version_network
 from engram.statemachine.parameters import Composition
 from engram.statemachine.records import Version
 from engram.statemachine.state import State
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 MAX_ROWS: Final = 1_000
 MAX_FEATURES: Final = 4 * 1024 * 1024
+MAX_EXPLAINED: Final = 128
+"""The most rows of one call that are explained: that takes more time than a prediction, and more bytes."""
+MAX_PARTS: Final = 16_384
+"""The most parts of one call: so many rows times groups."""
 _Q16: Final = 65_536
 
 
@@ -40,6 +45,66 @@ def predict(
     network = version_network(state, ctx, version)
     answers = ctx.scorer.logits(network, features_of(rows, network.spec.inputs)).tolist()
     return [explained(logits) for logits in answers]
+
+
+def explain(
+    state: State, ctx: BlockContext, version: Version, rows: Sequence[object]
+) -> list[dict[str, Any]]:
+    """As `predict`, and for each row the parts of its largest logit and of that logit's lead over the next.
+
+    `nn.contributions` says what the parts are; the groups are those of `lineage`, in the same order. Raises
+    what `predict` raises, and `FeaturesInvalid` for more rows than a call may explain.
+    """
+    composition = composition_of(state, ctx, version)
+    groups, owners = composition.groups(version.number)
+    most = max(1, min(MAX_EXPLAINED, MAX_PARTS // len(groups)))
+    if len(rows) > most:
+        raise FeaturesInvalid("too many rows to explain at once", expected=f"1..{most}", got=len(rows))
+    answers = predict(state, ctx, version, rows)
+    network = composed_network(ctx, composition)
+    parameters, bounds = network.load()
+    features = features_of(rows, network.spec.inputs)
+    found = contributions(network.spec, parameters, features, owners, bounds)
+    return [{**answer, **parts} for answer, parts in zip(answers, parts_of(found), strict=True)]
+
+
+def parts_of(found: Contributions) -> Iterator[dict[str, Any]]:
+    """The parts of each row in units of 2^-16 nat, for people and their programs.
+
+    `parts` names only groups that add something. All of `parts` and `rest` add up to the logit of the
+    predicted class, and to `margin`, its lead over the class `runner_up`; these are null if there is one
+    class alone.
+    """
+    rest = {"norms": found.norms, "rounding": found.rounding, "clipping": found.clipping}
+    columns = [found.ranked, found.logits, found.parts, found.neurons, *rest.values()]
+    by_row = zip(*(each.tolist() for each in columns), strict=True)
+    for classes, logits, parts, through_neurons, *others in by_row:
+        yield {
+            "runner_up": classes[1] if len(classes) > 1 else None,
+            "margin": _lead(logits),
+            "parts": [
+                {
+                    "group": group,
+                    "logit": of_logits[0],
+                    "margin": _lead(of_logits),
+                    "neurons_logit": through[0],
+                    "neurons_margin": _lead(through),
+                }
+                for group, (of_logits, through) in enumerate(
+                    zip(zip(*parts, strict=True), zip(*through_neurons, strict=True), strict=True)
+                )
+                if any(of_logits) or any(through)
+            ],
+            "rest": {
+                name: {"logit": values[0], "margin": _lead(values)}
+                for name, values in zip(rest, others, strict=True)
+            },
+        }
+
+
+def _lead(ranks: Sequence[int]) -> int | None:
+    """What the first has more than the second; None if there is no second."""
+    return ranks[0] - ranks[1] if len(ranks) > 1 else None
 
 
 def features_of(rows: Sequence[object], inputs: int) -> Features:
@@ -65,11 +130,16 @@ def probabilities(logits: Sequence[int]) -> list[float]:
 def lineage(network: Composition, version: int, render: Renderer) -> list[dict[str, Any]]:
     """How many hidden neurons of a version each author made, and in which version, oldest first.
 
-    An author who added only outputs is listed with 0 neurons.
+    An author who added only outputs is listed with 0 neurons. `classes` are those that came with the version.
     """
     return [
-        {"neurons": count, "version": number, "author": render.address(author)}
-        for number, author, count in network.makers(version)
+        {
+            "neurons": group.neurons,
+            "version": group.version,
+            "author": render.address(group.author),
+            "classes": list(group.classes),
+        }
+        for group in network.groups(version)[0]
     ]
 
 

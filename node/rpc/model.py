@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from engram.node.rpc.explain import lineage, predict, summary
+from engram.node.rpc.explain import explain, lineage, predict, summary
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, RpcFault, rpc_method
 from engram.node.rpc.proofs import CONFIRMATIONS, build_bundle, bundle_file
@@ -76,11 +76,20 @@ class ModelMethods:
 
     @rpc_method()
     async def model_predict(
-        self, id: bytes, rows: list[list[int]], version: int | None = None
+        self, id: bytes, rows: list[list[int]], version: int | None = None, explain: bool = False
     ) -> dict[str, Any]:
-        """What a version sees in rows of features 0 to 255: classes, probabilities, logits, whose neurons."""
+        """What a version sees in rows of features 0 to 255: classes, probabilities, logits, whose neurons.
+
+        `lineage` lists the groups of neurons: `version` and `author` that made them, and the `classes` that
+        came with the version. With `explain`, each prediction has its `parts` in units of 2^-16 nat: what
+        each `group`, counted from 0 in `lineage`, adds to the largest `logit` and to its `margin` over the
+        class `runner_up`; `neurons_logit` and `neurons_margin` are what of it came through neurons of the
+        group, the others being biases and inputs that its outputs read directly. `rest` is no group's:
+        `norms` between stages of classes, `rounding`, `clipping`. Parts and rest add up to logit and margin.
+        At most 128 rows are explained at once, and rows times groups are at most 16,384.
+        """
         async with self.busy:
-            return await self.views.slow.run(self._predict, id, rows, version)
+            return await self.views.slow.run(self._predict, id, rows, version, explain)
 
     @rpc_method()
     async def model_prove(
@@ -151,11 +160,13 @@ class ModelMethods:
         view = self.views.now()
         return [encode(added).hex() for added in line_of(view.state, view.version(model, number))]
 
-    def _predict(self, model: bytes, rows: list[list[int]], number: int | None) -> dict[str, Any]:
+    def _predict(
+        self, model: bytes, rows: list[list[int]], number: int | None, with_parts: bool
+    ) -> dict[str, Any]:
         view = self.views.now()
         version = view.version(model, number)
         ctx = self.views.next_block(view)
-        predictions = predict(view.state, ctx, version, rows)
+        predictions = (explain if with_parts else predict)(view.state, ctx, version, rows)
         network = composition_of(view.state, ctx, version)
         return {
             "version": version.number,

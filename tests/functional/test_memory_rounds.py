@@ -107,7 +107,27 @@ async def test_authors_teach_their_own_classes_without_the_rows_of_others(
         async with stage.client() as client:
             rows = test.features[:200].tolist()
             answers = await client.call("model_predict", id=model.model.hex(), rows=rows)
+            told = await client.call("model_predict", id=model.model.hex(), rows=rows[:100], explain=True)
         found = np.array([answer["class"] for answer in answers["predictions"]])
+        check_parts(told, answers)
         labels = test.labels[:200]
         assert np.mean(found == labels) > 0.85
         assert np.mean(found[labels < 3] == labels[labels < 3]) > 0.8, "what it knew first stays"
+
+
+def check_parts(told: dict[str, Any], answers: dict[str, Any]) -> None:
+    """Every group's part and the rest add up, in integers; the teachers of the classes have brought them."""
+    groups = told["lineage"]
+    assert [label for group in groups for label in group["classes"]] == list(range(7))
+    own = []
+    for answer, plain in zip(told["predictions"], answers["predictions"], strict=False):
+        assert {name: answer[name] for name in plain} == plain
+        first, second = sorted(answer["logits"], reverse=True)[:2]
+        assert answer["logits"][answer["runner_up"]] == second
+        terms = [*answer["parts"], *answer["rest"].values()]
+        assert sum(term["logit"] for term in terms) == first
+        assert sum(term["margin"] for term in terms) == answer["margin"] == first - second
+        brought = next(at for at, group in enumerate(groups) if answer["class"] in group["classes"])
+        largest = max(answer["parts"], key=lambda part: int(part["margin"]))
+        own.append(largest["group"] == brought)
+    assert np.mean(own) > 0.6, "mostly who taught a class has made the lead of its rows"

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from engram.node.concurrency import ReaderThreads
+from engram.node.errors import FeaturesInvalid
+from engram.node.rpc.explain import MAX_EXPLAINED
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.model import ModelMethods
 from engram.node.rpc.render import Renderer
@@ -38,4 +40,18 @@ async def test_numbers_beyond_every_record() -> None:
                 await models.model_version(model, number)
             with pytest.raises(MissingRecord, match="version"):
                 await models.model_predict(model, [[0] * 6], number)
+        told = await models.model_predict(model, [[0] * 6, [9] * 6], explain=True)
+        for answer in told["predictions"]:
+            others = [logit for label, logit in enumerate(answer["logits"]) if label != answer["class"]]
+            best = max(answer["logits"])
+            assert answer["margin"] == best - max(others, default=best)
+            for name, whole in (("logit", best), ("margin", answer["margin"])):
+                parts = [part[name] for part in (*answer["parts"], *answer["rest"].values())]
+                assert sum(parts) == whole
+        with pytest.raises(FeaturesInvalid):
+            await models.model_predict(model, [[0] * 6] * (MAX_EXPLAINED + 1), explain=True)
+        assert (
+            len((await models.model_predict(model, [[0] * 6] * (MAX_EXPLAINED + 1)))["predictions"])
+            > MAX_EXPLAINED
+        )
         threads.close()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from engram.nn.contributions import Owners
 from engram.nn.dtypes import INT8
 from engram.nn.growth import Growth, grown_spec
 from engram.nn.layers import DenseRelu, Output
@@ -20,7 +21,7 @@ from engram.statemachine.additions import (
     parameters_root,
 )
 from engram.statemachine.errors import LineBroken
-from engram.statemachine.parameters import compose, compose_line
+from engram.statemachine.parameters import NeuronGroup, compose, compose_line
 from tests.support import chain_models as models
 from tests.support.nn_samples import GROWTH, TWO_LAYERS, growth_parameters, network_parameters
 
@@ -139,6 +140,26 @@ def test_who_made_what_in_which_version(last: int) -> None:
         (last - 1, CAROL, 1),
         (last, BOB, 1),
     ]
+
+
+def test_groups_say_whose_each_segment_is_and_which_classes_came_with_it() -> None:
+    line = [addition(ZERO_HASH, BOB, WHOLE)]
+    for author, update in ((ALICE, GROWN), (CAROL, neuron(0)), (BOB, neuron(1))):
+        line.append(addition(line[-1].root, author, update))
+    found = compose_line(line)
+    groups, owners = found.groups(3)
+    assert groups == (
+        NeuronGroup(0, BOB, 15, range(3)),
+        NeuronGroup(1, ALICE, 9, range(3, 5)),
+        NeuronGroup(2, CAROL, 1, range(5, 5)),
+        NeuronGroup(3, BOB, 1, range(5, 5)),
+    )
+    assert owners == Owners(4, (0, 0, 0, 1, 1, 1, 2, 3), (0, 0, 0, 1, 1, 2, 3))
+    inherited, of_fork = found.groups(0)
+    assert inherited == tuple(
+        NeuronGroup(0, author, neurons, range(5)) for author, neurons in ((ALICE, 9), (BOB, 16), (CAROL, 1))
+    )
+    assert of_fork == Owners(3, (1, 1, 1, 0, 0, 0, 2, 1), (1, 1, 1, 0, 0, 2, 1))
 
 
 def test_what_a_fork_has_inherited_belongs_to_its_version_zero() -> None:
