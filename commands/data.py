@@ -83,6 +83,14 @@ def check(file: Path, mapping: Path | None, as_json: bool, **options: Any) -> No
     example="engram data convert mine.csv -o mine.npz\n"
     "engram data convert mine.csv --label first --missing drop -o mine.npz\n"
     "engram data convert more.csv --mapping mine.mapping.json --extend -o more.npz",
+    sections={
+        "How the file is read": (
+            *("label", "header", "delimiter", "decimal"),
+            *("size", "grey", "drop", "test_rows"),
+        ),
+        "How rows are made": ("mapping", "extend", "scale", "margin", "missing"),
+        "Output": ("output", "force", "as_json", "help"),
+    },
 )
 @FILE
 @output_option("data.npz")

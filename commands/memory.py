@@ -11,7 +11,7 @@ import click
 from engram.commands.support.completion import complete_models
 from engram.commands.support.founding import sure_selection, yes_option
 from engram.commands.support.options import Group, data_dir_option, json_flag, with_session
-from engram.commands.support.selecting import selection_of, with_selection
+from engram.commands.support.selecting import SELECTION, selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.participant.finding import find_model
 
@@ -43,6 +43,13 @@ def command() -> None:
     "found",
     example="engram memory found --data digits --share 1/4 --take-classes 0-2 --engine gate mind\n"
     "engram memory found --data mnist --take-classes 0,1 --relabel --engine analytic --bank-neurons 500 mind",
+    sections={
+        "Data": (*SELECTION, "yes"),
+        "Growths": (
+            *("engine", "trunk", "bank_neurons", "growths", "growth_classes"),
+            *("least_rows", "ridge", "seed"),
+        ),
+    },
 )
 @click.argument("out", type=click.Path(path_type=Path))
 @with_selection()

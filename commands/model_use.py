@@ -59,7 +59,15 @@ def predict(
     show_predictions(session, result)
 
 
-@click.command("infer", cls=Command, example="engram model infer --data digits --first 10 --key alice")
+@click.command(
+    "infer",
+    cls=Command,
+    example="engram model infer --data digits --first 10 --key alice",
+    sections={
+        "Rows": ("row", "data", "label", "mapping", "first", "rows", "version"),
+        "Fee": ("max_fee", "tip", "wait"),
+    },
+)
 @model_argument
 @with_rows
 @version_option

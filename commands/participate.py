@@ -16,7 +16,7 @@ from engram.commands.support.founding import selected_rows
 from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
 from engram.commands.support.progress import ProgressPrinter
-from engram.commands.support.selecting import memory_option, selection_of, with_selection
+from engram.commands.support.selecting import SELECTION, memory_option, selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS
 from engram.commands.support.verdicts import verdict_fields, with_verdicts
@@ -39,6 +39,14 @@ TRAINING: Final = (
     *("batch", "learning_rate", "neurons", "seed", "trainer", "device"),
 )
 """Options about training; they are refused with --adopt, because an adopted network is not trained."""
+SECTIONS: Final = {
+    "Rounds": ("model", "follow", "epochs"),
+    "Data": (*SELECTION, "rows"),
+    "Memory": ("memory", "statistics"),
+    "Training": ("steps", "batch", "learning_rate", "neurons", "seed", "trainer", "device"),
+    "Growth without training": ("adopt", "joint"),
+    "Money": ("max_bond", "max_fee"),
+}
 GRADIENTS: Final = ("steps", "batch", "learning_rate", "neurons", "trainer", "device")
 """Options about training by gradients; they are refused with --memory."""
 
@@ -50,6 +58,7 @@ GRADIENTS: Final = ("steps", "batch", "learning_rate", "neurons", "trainer", "de
     "engram participate --model 3fa2 --follow --data mine.npz --max-bond 5 --max-fee 1\n"
     "engram participate --memory mind --data mine.csv --statistics theirs.sums --key alice\n"
     "engram participate --adopt donor.npz --key bob",
+    sections=SECTIONS,
 )
 @round_argument
 @click.option(

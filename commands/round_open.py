@@ -26,7 +26,7 @@ from engram.commands.support.plans import (
     unseen_rows,
 )
 from engram.commands.support.round_fields import calendar_fields, kind_name
-from engram.commands.support.selecting import memory_option, with_selection
+from engram.commands.support.selecting import SELECTION, memory_option, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS
 from engram.participant.coins import format_coins
@@ -47,6 +47,15 @@ FOUNDING: Final = (
 """Options about a new model; they are refused for a model that exists, because founding has fixed them."""
 GROWTH: Final = ("new_classes", "neurons", "old_rows")
 """Options about a growth; they are refused where the first round of a new model trains it."""
+SECTIONS: Final = {
+    "Data": (*SELECTION, "memory", "seed", "yes"),
+    "Parts and phases": ("parts", "rows", "validation", "sealed", "epochs", "windows", "z_squared"),
+    "Witnesses": ("witnesses", "old_witnesses", "witness_fee"),
+    "Money": ("bounty", "opener_bond", "author_bond"),
+    "Growth: with MODEL, once it is frozen": GROWTH,
+    "Founding: without MODEL, fixed for good": FOUNDING,
+    "Waiting": ("programs",),
+}
 
 
 @click.command(
@@ -55,7 +64,8 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     example="engram round open --data digits --take-classes 0-5 --hidden 32 --bounty 50\n"
     "engram round open 3fa2 --data digits --new-classes 4 --neurons 32\n"
     "engram round open --memory mind --data digits --share 2/4 --take-classes 0-2\n"
-    "engram round open --data mine.csv --share 1/4 --witness leng1… --windows commit=40,gap=2",
+    "engram round open --data mine.csv --share 1/4 --witness carol --windows commit=40,gap=2",
+    sections=SECTIONS,
 )
 @model_argument
 @with_selection()
@@ -155,13 +165,11 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     "it secret: it tells which rows are sealed. The same number again makes the same parts, which are "
     "refused once they are public. Default: a random number.",
 )
-@click.option(
-    "--new-classes", type=click.IntRange(0, 1024), default=0, help="Growth: how many classes to add."
-)
+@click.option("--new-classes", type=click.IntRange(0, 1024), default=0, help="How many classes to add.")
 @click.option(
     "--old-rows",
     type=click.IntRange(0),
-    help="Growth: how many rows of old classes each sealed part has at least. Default: so many that yours "
+    help="How many rows of old classes each sealed part has at least. Default: so many that yours "
     "alone are enough for the chain.",
 )
 @click.option(
@@ -169,40 +177,40 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     type=click.IntRange(0, 65_536),
     default=32,
     show_default=True,
-    help="Growth: most neurons that an update may add.",
+    help="Most neurons that an update may add.",
 )
 @click.option(
     "--classes",
     type=click.IntRange(1, 1024),
-    help="Founding: number of classes. Default: the highest label + 1.",
+    help="Number of classes. Default: the highest label + 1.",
 )
 @click.option(
     "--hidden",
     type=WIDTHS,
     metavar="WIDTHS",
     default=(32,),
-    help="Founding: neurons of each hidden layer, such as 64,32, or none. Default: 32.",
+    help="Neurons of each hidden layer, such as 64,32, or none. Default: 32.",
 )
 @click.option(
     "--activation",
     type=click.Choice(ACTIVATIONS),
     default="relu",
     show_default=True,
-    help="Founding: activation function of the hidden neurons.",
+    help="Activation function of the hidden neurons.",
 )
 @click.option(
     "--weight-bits",
     type=click.Choice(("8", "16")),
     default="8",
     show_default=True,
-    help="Founding: size of a weight, an integer of so many bits.",
+    help="Size of a weight, an integer of so many bits.",
 )
 @click.option(
     "--loss",
     type=click.Choice(LOSSES),
     default="softmax_cross_entropy",
     show_default=True,
-    help="Founding: the loss that updates have to lower.",
+    help="The loss that updates have to lower.",
 )
 @click.option(
     "--threshold",
@@ -210,14 +218,14 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     metavar="NUMBER",
     default="0.2",
     show_default=True,
-    help="Founding: the neurons freeze once the sealed loss is at most NUMBER * ln(classes) nats a row.",
+    help="The neurons freeze once the sealed loss is at most NUMBER * ln(classes) nats a row.",
 )
 @click.option(
     "--policy",
     type=click.Choice(POLICIES),
     default="strict",
     show_default=True,
-    help="Founding: what growth by new classes may do to old logits. strict: nothing; gated: whatever loses "
+    help="What growth by new classes may do to old logits. strict: nothing; gated: whatever loses "
     "little on old rows; relative: add one number a row to all of them.",
 )
 @click.option(
@@ -226,7 +234,7 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     multiple=True,
     metavar="ACCOUNT",
     shell_complete=complete_keys,
-    help="Founding: who may open rounds that grow the model, beside you; may be repeated.",
+    help="Who may open rounds that grow the model, beside you; may be repeated.",
 )
 @click.option(
     "--standing-witness",
@@ -234,7 +242,7 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     multiple=True,
     metavar="ACCOUNT",
     shell_complete=complete_keys,
-    help="Founding: a witness without whose sealed part no round takes place; may be repeated.",
+    help="A witness without whose sealed part no round takes place; may be repeated.",
 )
 @click.option(
     "--standing-old-witness",
@@ -242,7 +250,7 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     multiple=True,
     metavar="ACCOUNT",
     shell_complete=complete_keys,
-    help="Founding: as --standing-witness, for parts of old classes only.",
+    help="As --standing-witness, for parts of old classes only.",
 )
 @click.option(
     "--epsilon",
@@ -250,7 +258,7 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     metavar="NUMBER",
     default="0.02",
     show_default=True,
-    help="Founding: share of the old rows that one growth may lose. It is rounded down to whole rows, so "
+    help="Share of the old rows that one growth may lose. It is rounded down to whole rows, so "
     "fewer than 1/NUMBER rows allow none.",
 )
 @click.option(
@@ -259,7 +267,7 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     metavar="NUMBER",
     default="0.25",
     show_default=True,
-    help="Founding: share by which a growth may raise the loss on old rows. It counts from the loss of the "
+    help="Share by which a growth may raise the loss on old rows. It counts from the loss of the "
     "version before, or from the freezing threshold if that is higher.",
 )
 @click.option(
@@ -268,14 +276,14 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     metavar="NUMBER",
     default="0.2",
     show_default=True,
-    help="Founding: share of old rows that all growths together may lose before you raise it, in public.",
+    help="Share of old rows that all growths together may lose before you raise it, in public.",
 )
 @click.option(
     "--growth-limits",
     type=LIMITS_OF_GROWTH,
     metavar="LIMIT=NUMBER,...",
     default={},
-    help="Founding: the most that one growth may append, so that no member can fill the model up. Limits: "
+    help="The most that one growth may append, so that no member can fill the model up. Limits: "
     "segments (32), neurons (1024), components (256), classes (64), macs-per-row (2000000).",
 )
 @click.option(
@@ -300,7 +308,7 @@ def open_round(
 ) -> None:
     """Open a round with your own data, on MODEL or on a new model.
 
-    Without MODEL the round founds a new model, and the options marked "Founding" fix its rules for good. With
+    Without MODEL the round founds a new model, and the options under "Founding" fix its rules for good. With
     MODEL, the round grows the model if its neurons are frozen, and trains it further if they are not.
 
     The command splits the rows into parts and sends only commitments to them. The parts and their secrets are

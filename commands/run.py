@@ -38,6 +38,17 @@ if TYPE_CHECKING:
 DEV_KEY: Final = "dev"
 """Name of the key that owns the coins of a development chain, and its passphrase if the user gives none."""
 DEV_COINS: Final = 1_000_000
+SECTIONS: Final = {
+    "Test networks": ("dev", "miner_waits", "miner_waits_at"),
+    "Peers": (
+        *("p2p_host", "p2p_port", "p2p_tls", "public_address", "peers", "seeds", "connect_only"),
+        *("max_outbound", "max_inbound", "max_inbound_per_host", "max_inbound_per_group"),
+    ),
+    "Requests of other programs": tuple(each.name for each in SETTINGS if each.name.startswith("rpc_")),
+    "Mining": ("mine", "miner_address", "miner_threads", "max_hashes_per_s"),
+    "What is kept": ("archive", "account_index", "mempool_bytes", "cache_bytes"),
+    "Log": ("log_level", "log_format"),
+}
 
 
 def _setting_options(function: Function) -> Function:
@@ -70,6 +81,7 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
     example="engram run\n"
     "engram run --mine --miner-address alice --peer 192.0.2.7:8646\n"
     "engram run --dev --data-dir /tmp/dev",
+    sections=SECTIONS,
 )
 @click.option(
     "--dev",

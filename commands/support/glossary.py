@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
-FILE: Final = ("docs", "glossary.md")
+FILE: Final = Path(__file__).parents[2] / "docs" / "glossary.md"
+TECHNICAL: Final = (
+    *("anchor", "audit", "author", "badge", "bank", "baseline", "bond", "candidate", "carried"),
+    *("claimable", "commit", "component", "draw", "drawn", "due", "entry", "epoch", "epsilon"),
+    *("exponent", "frozen", "gate", "growth", "independent", "lineage", "logit", "macs"),
+    *("maturing", "member", "nonce", "opener", "part", "policy", "pot", "reputation", "retention"),
+    *("root", "rung", "sealed", "segment", "standing witness", "sums", "tensor", "tick", "tip"),
+    *("unseen", "validation", "witness", "z squared"),
+)
+"""Words of the glossary that mean something else in everyday English, or nothing."""
 _ALSO: Final = re.compile(r"^Also: (.+)\.$")
 _SENTENCE: Final = re.compile(r".+?[.](?= |$)")
 _LINK: Final = re.compile(r"\[([^]]+)\]\(([^)]+)\)")
@@ -38,7 +46,7 @@ class Term:
 
 def load_terms() -> tuple[Term, ...]:
     """All words in the order of the page."""
-    return parse(files("engram").joinpath(*FILE).read_text("utf-8"))
+    return parse(FILE.read_text("utf-8"))
 
 
 def parse(page: str) -> tuple[Term, ...]:
@@ -68,10 +76,18 @@ def find_term(terms: tuple[Term, ...], word: str) -> Term | None:
 
 def near_words(terms: tuple[Term, ...], word: str) -> list[str]:
     """Names of words that are spelt alike, or whose text uses it; at most five."""
+    from difflib import get_close_matches
+
     forms = {_plain(form): term.name for term in terms for form in (term.name, *term.others)}
     alike = [forms[form] for form in get_close_matches(_plain(word), forms, n=5)]
     using = [term.name for term in terms if re.search(rf"\b{re.escape(word)}", term.text, re.IGNORECASE)]
     return list(dict.fromkeys([*alike, *using]))[:5]
+
+
+def technical_words(text: str) -> list[str]:
+    """Those of `TECHNICAL` that a text uses, also in the plural."""
+    plain = f" {' '.join(re.findall(r'[a-z]+', text.lower()))} "
+    return [word for word in TECHNICAL if f" {word} " in plain or f" {word}s " in plain]
 
 
 def _plain(word: str) -> str:

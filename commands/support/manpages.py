@@ -8,6 +8,8 @@ from typing import Final
 
 import click
 
+from engram.commands.support.options import Command
+
 SECTION: Final = "1"
 _MARKS: Final = {"\\": "\\e", "-": "\\-"}
 
@@ -34,11 +36,10 @@ def _page(command: click.Command, ctx: click.Context, name: str, version: str) -
     lines += [".SH SYNOPSIS", f".B {_roff(usage)}", ".SH DESCRIPTION"]
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         lines += [".PP", *_text(paragraph)]
-    records = [param.get_help_record(ctx) for param in command.get_params(ctx)]
-    if any(records):
-        lines.append(".SH OPTIONS")
-    for option, text in (record for record in records if record is not None):
-        lines += [".TP", f".B {_roff(option)}", *_text(text)]
+    for title, options in _options(command, ctx):
+        lines.append(title)
+        for option, text in options:
+            lines += [".TP", f".B {_roff(option)}", *_text(text)]
     if isinstance(command, click.Group):
         lines.append(".SH COMMANDS")
         for each in command.list_commands(ctx):
@@ -46,6 +47,16 @@ def _page(command: click.Command, ctx: click.Context, name: str, version: str) -
     if example := str(getattr(command, "example", "")):
         lines += [".SH EXAMPLES", ".nf", *[_roff(line) for line in example.splitlines()], ".fi"]
     return "\n".join(lines) + "\n"
+
+
+def _options(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Headings, each with its options and what they do."""
+    if isinstance(command, Command) and command.sections:
+        yield ".SH OPTIONS", []
+        yield from ((f".SS {_roff(title)}", options) for title, options in command.option_sections(ctx))
+        return
+    if given := [record for param in command.get_params(ctx) if (record := param.get_help_record(ctx))]:
+        yield ".SH OPTIONS", given
 
 
 def _text(paragraph: str) -> list[str]:

@@ -7,7 +7,7 @@ file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from engram.commands.support.completion import complete_keys
+from engram.commands.support.glossary import technical_words
 from engram.commands.support.param_types import DataDirectory
 from engram.commands.support.session import CommandSession
 
@@ -26,14 +27,46 @@ AS_JSON: Final = "as_json"
 
 
 class Command(click.Command):
-    """A command whose help ends with examples: `example` holds one command line on each line."""
+    """A command whose help ends with examples: `example` holds one command line on each line.
 
-    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+    `sections` groups the options of a long help: titles, each with the names of its parameters. Options that
+    most commands have come last, and need not be named.
+    """
+
+    def __init__(
+        self, *args: Any, example: str, sections: Mapping[str, Sequence[str]] | None = None, **kwargs: Any
+    ) -> None:
         self.example: Final = example
+        self.sections: Final = {} if sections is None else {**sections, **_COMMON_SECTIONS}
         super().__init__(*args, **kwargs)
+        for param in self.params:
+            if isinstance(param, click.Option) and param.metavar is None and isinstance(param.type, _NUMBERS):
+                param.metavar = "NUMBER"  # click itself writes INTEGER RANGE
+
+    def option_sections(self, ctx: click.Context) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Titles, each with its options and their help. What no section names comes first."""
+        given = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        records = {param.name: param.get_help_record(ctx) for param in given}
+        named = {name for names in self.sections.values() for name in names}
+        parts = {"Options": [name for name in records if name not in named], **self.sections}
+        found = {
+            title: [record for name in names if (record := records.get(name)) is not None]
+            for title, names in parts.items()
+        }
+        return [(title, options) for title, options in found.items() if options]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options section by section."""
+        for title, options in self.option_sections(ctx):
+            with formatter.section(title):
+                formatter.write_dl(options)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples at the end of the help."""
+        """Write which words are in the glossary, and the examples, at the end of the help."""
+        texts = [self.help or "", *(text for _, options in self.option_sections(ctx) for _, text in options)]
+        if words := technical_words(" ".join(texts)):
+            with formatter.section("Words that `engram glossary WORD` explains"):
+                formatter.write_text(", ".join(words))
         _write_examples(self.example, formatter)
 
 
@@ -150,6 +183,11 @@ def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> b
     return value
 
 
+_NUMBERS: Final = (click.IntRange, click.FloatRange, click.types.IntParamType, click.types.FloatParamType)
+_COMMON_SECTIONS: Final = {
+    "Key and node": ("key", "passphrase_file", "rpc", "data_dir"),
+    "Output": (AS_JSON, "help"),
+}
 _SHARED: Final = (AS_JSON, "data_dir", "rpc", "key", "passphrase_file")
 _JSON_OPTION: Final = click.option(
     "--json",

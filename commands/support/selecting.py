@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +14,9 @@ from engram.commands.support.reading import label_option, mapping_option
 
 if TYPE_CHECKING:
     from engram.participant.selection import Selection
+
+SELECTION: Final = ("data", "label", "mapping", "share", "take_classes", "relabel", "first_class")
+"""The parameters that `with_selection` adds."""
 
 
 def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -11,9 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from engram.cli import COMMANDS, main
+from engram.commands.support.glossary import TECHNICAL, find_term, load_terms
 from engram.commands.support.options import AS_JSON, Command, Group
 from tests.unit.test_cli import HEAVY
 
+MOST_TOGETHER = 15
+"""Options in one list, those for the node, the output and the help among them."""
 ASKS_NOTHING = ("demo", "init", "localnet", "run", "participate")
 """Commands of other files, whose --json is their own."""
 OFFLINE = [
@@ -70,6 +73,27 @@ def test_examples_are_command_lines(path: tuple[str, ...], command: click.Comman
         else:
             problem = "a file does not exist"
         assert "does not exist" in problem, line
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES, ids=NAMES)
+def test_long_lists_of_options_have_sections(path: tuple[str, ...], command: click.Command) -> None:
+    assert isinstance(command, Command)
+    context = click.Context(command, info_name=path[-1])
+    options = [param for param in command.get_params(context) if isinstance(param, click.Option)]
+    records = [option.get_help_record(context) for option in options]
+    own = {param.name for param in command.params}
+    shown = [record for _, section in command.option_sections(context) for record in section]
+    assert sorted(shown) == sorted(record for record in records if record is not None)
+    assert bool(command.sections) or len(shown) <= MOST_TOGETHER
+    for title, names in command.sections.items():
+        assert title in ("Key and node", "Output") or set(names) <= own, title
+
+
+def test_a_help_names_the_words_that_the_glossary_explains() -> None:
+    printed = CliRunner().invoke(main, ["account", "show", "--help"], prog_name="engram").stdout
+    assert "`engram glossary WORD` explains:\n  bond, claimable, maturing\n" in printed
+    terms = load_terms()
+    assert [word for word in TECHNICAL if find_term(terms, word) is None] == []
 
 
 @pytest.mark.parametrize(("path", "command"), LEAVES, ids=NAMES)
