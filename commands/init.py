@@ -61,9 +61,9 @@ class _Time(click.ParamType[int]):
 )
 @click.option(
     "--chain",
-    type=click.Choice(("local", "consortium", "test", "main")),
+    type=click.Choice(("local", "consortium", "dev", "test", "main")),
     help="A chain that Engram knows. Default: local, a new chain for this machine. consortium is a new chain "
-    "for institutions that know each other.",
+    "for institutions that know each other, dev one for development, whose blocks cost no work.",
 )
 @click.option(
     "--spec",
@@ -108,7 +108,7 @@ def command(
         raise click.UsageError("give either --chain or --spec, not both", click.get_current_context())
     if (spec is not None or chain in ("test", "main")) and (allocations or genesis_time_ms is not None):
         raise click.UsageError(
-            "--allocate and --genesis-time are for a new chain: local or consortium",
+            "--allocate and --genesis-time are for a new chain: local, consortium or dev",
             click.get_current_context(),
         )
     session = CommandSession(as_json=as_json, data_dir=data_dir)
@@ -149,12 +149,12 @@ def _chosen_spec(
 
     if file is not None:
         return read_spec_file(file, pipes=True)
-    if chain in ("local", "consortium"):
-        make = chainspec.local if chain == "local" else chainspec.consortium
+    make = chainspec.NEW_CHAINS.get(chain)
+    if make is not None:
         begin_ms = time.time_ns() // 1_000_000 if genesis_time_ms is None else genesis_time_ms
         hrp = make((), begin_ms).hrp
         return make(tuple(_allocation(*entry, hrp) for entry in allocations), begin_ms)
-    return {"test": chainspec.test, "main": chainspec.main}[chain]()
+    return chainspec.PUBLIC_CHAINS[chain]()
 
 
 def _allocation(address: str, sparks: int, hrp: str) -> Allocation:

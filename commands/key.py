@@ -31,7 +31,7 @@ NEW_PASSPHRASE: Final = "ENGRAM_NEW_PASSPHRASE"
 _KEY = click.argument("name", shell_complete=complete_keys)
 _CHAIN = click.option(
     "--chain",
-    type=click.Choice(("local", "consortium", "test", "main")),
+    type=click.Choice(("local", "consortium", "dev", "test", "main")),
     help="The chain whose addresses the key has, for a directory that holds no chain yet.",
 )
 _TEXT = (
@@ -293,9 +293,8 @@ def _keystore(session: CommandSession, chain: str | None) -> Keystore:
     data_dir = session.config.data_dir
     if chain is None:
         return Keystore(data_dir / KEYS_DIRECTORY, session.hrp)
-    makers = {"main": chainspec.main, "test": chainspec.test}
-    new = {"local": chainspec.local, "consortium": chainspec.consortium}
-    hrp = makers[chain]().hrp if chain in makers else new[chain]((), 0).hrp
+    new = chainspec.NEW_CHAINS.get(chain)
+    hrp = chainspec.PUBLIC_CHAINS[chain]().hrp if new is None else new((), 0).hrp
     if find_hrp(data_dir) not in (None, hrp):
         raise click.UsageError("--chain is for a directory of no chain", click.get_current_context())
     return Keystore(data_dir / KEYS_DIRECTORY, hrp)

@@ -1,6 +1,6 @@
 """`engram run`: runs a node in the foreground; every setting of `engram.toml` is also an option.
 
-With --dev it first makes a local chain in a directory that holds none. The node itself stands in
+With --dev it first makes a chain for development in a directory that holds none. The node itself stands in
 `engram.node`.
 """
 
@@ -88,7 +88,8 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
     is_flag=True,
     help="Mine only while transactions wait or a round runs, and make no block before every program that "
     "plays the round is ready for it. Take free ports if those by default are taken. If the directory holds "
-    "no chain, make a local one whose coins belong to the new key `dev`.",
+    "no chain, make a chain for development, whose blocks cost no work and whose coins belong to the new "
+    "key `dev`.",
 )
 @_setting_options
 @with_known_passphrase("the passphrase of the key that --dev makes is `dev`")
@@ -182,14 +183,14 @@ def _say_where(info: RunInfo, as_json: bool) -> None:
 
 
 def _make_dev_chain(session: CommandSession) -> None:
-    """Makes a local chain in a directory that holds none.
+    """Makes a chain for development in a directory that holds none.
 
     If an earlier attempt was cut off after it had made the key, that key is used.
     """
     from concurrent.futures import ThreadPoolExecutor
     from importlib import import_module
 
-    from engram.consensus.chainspec import Allocation, local
+    from engram.consensus.chainspec import Allocation, dev
     from engram.node.config import SPEC_NAME
     from engram.node.datadir import KEYS_DIRECTORY, make_data_dir
     from engram.node.errors import KeyNotFound
@@ -199,7 +200,7 @@ def _make_dev_chain(session: CommandSession) -> None:
     if (data_dir / SPEC_NAME).exists():
         return
     begin_ms = time.time_ns() // 1_000_000
-    keystore = Keystore(data_dir / KEYS_DIRECTORY, local((), begin_ms).hrp)
+    keystore = Keystore(data_dir / KEYS_DIRECTORY, dev((), begin_ms).hrp)
     try:
         address = keystore.entry(DEV_KEY).address
     except KeyNotFound:
@@ -214,4 +215,4 @@ def _make_dev_chain(session: CommandSession) -> None:
             session.note(
                 f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY} to use it"
             )
-    make_data_dir(data_dir, local((Allocation(address, DEV_COINS * SPARKS_PER_COIN),), begin_ms))
+    make_data_dir(data_dir, dev((Allocation(address, DEV_COINS * SPARKS_PER_COIN),), begin_ms))

@@ -1,4 +1,4 @@
-"""Every constant of a chain, its id, its file form, and the three chains that ship. Data only.
+"""Every constant of a chain, its id, its file form, and the chains that ship. Data only.
 
 The spec id covers every field but `upgrades`. So the operators of a running chain can add a transaction type
 at a height that they agree on, and the chain keeps its id.
@@ -10,11 +10,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 from engram.consensus.compact import bits_to_target, target_to_bits
 from engram.consensus.errors import BadSpec
-from engram.consensus.pow import POW
+from engram.consensus.pow import NO_WORK, POW
 from engram.nn.spec import NetworkLimits
 from engram.primitives.codec import from_json, to_json, validate
 from engram.primitives.errors import BadAddress, CodecError
@@ -27,6 +28,9 @@ from engram.statemachine.upgrades import FROM_GENESIS
 
 GENESIS_TIME_MS: Final = 1_796_083_200_000
 """2026-12-01 00:00:00 UTC: genesis of the public chains."""
+
+ONE_WORK_TARGET: Final = (0xFFFF << 240).to_bytes(32, "big")
+"""The target of every block of a chain without work: the easiest of all, which counts as one digest."""
 
 _Key = TypeVar("_Key", int, bytes)
 _HRP_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
@@ -89,6 +93,11 @@ def chain_id(spec: ChainSpec) -> int:
     return int.from_bytes(spec_id(spec)[:8], "big")
 
 
+def has_work(spec: ChainSpec) -> bool:
+    """Whether blocks of the chain cost work. If not, the longer branch leads and work vouches for nothing."""
+    return spec.pow != NO_WORK
+
+
 def active_types(spec: ChainSpec) -> tuple[tuple[int, int], ...]:
     """(kind, first height) of every transaction type of the chain, in the form of `BlockContext.active`."""
     return tuple((upgrade.kind, upgrade.height) for upgrade in spec.upgrades)
@@ -110,6 +119,12 @@ def check_spec(spec: ChainSpec) -> None:
         _check_target(name, int.from_bytes(getattr(spec, name), "big"))
     if spec.genesis_target > spec.max_target:
         raise BadSpec("genesis_target: above max_target", expected=spec.max_target, got=spec.genesis_target)
+    if not has_work(spec) and spec.genesis_target != ONE_WORK_TARGET:
+        raise BadSpec(
+            "genesis_target: a chain without work has one target only",
+            expected=ONE_WORK_TARGET,
+            got=spec.genesis_target,
+        )
     _check_ascending("allocations", [allocation.address for allocation in spec.allocations])
     _check_ascending("upgrades", [upgrade.kind for upgrade in spec.upgrades])
     if any(allocation.amount == 0 for allocation in spec.allocations):
@@ -222,6 +237,23 @@ def local(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpe
     preset = _preset("local", "leng", block_time_ms=500, difficulty_bits=8, easiest_bits=6, rules=rules)
     spec = replace(preset, genesis_time_ms=genesis_time_ms, half_life_ms=15_000, future_limit_ms=2_000)
     return _with_allocations(spec, allocations)
+
+
+def dev(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpec:
+    """A chain for development: the rules of `local`, and blocks that cost no work.
+
+    A miner makes a block the moment a transaction waits. `block_time_ms` is the pace of a round for which no
+    program holds blocks. Raises as `local` does.
+    """
+    spec = local(allocations, genesis_time_ms)
+    target = ONE_WORK_TARGET
+    return replace(spec, name="dev", hrp="deng", pow=NO_WORK, genesis_target=target, max_target=target)
+
+
+PUBLIC_CHAINS: Final = MappingProxyType({"main": main, "test": test})
+"""Presets that are one chain each."""
+NEW_CHAINS: Final = MappingProxyType({"dev": dev, "local": local, "consortium": consortium})
+"""Presets that make a new chain of the coins at genesis and its time."""
 
 
 def _with_macs(rules: Rules, macs: int) -> Rules:

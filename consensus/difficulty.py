@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from engram.consensus.block import BlockHeader
-from engram.consensus.chainspec import ChainSpec
+from engram.consensus.chainspec import ChainSpec, has_work
 from engram.consensus.compact import bits_to_target, shift, target_to_bits
 
 _RADIX_BITS: Final = 16
@@ -51,9 +51,9 @@ def next_bits(spec: ChainSpec, parent: BlockHeader, grandparent: BlockHeader | N
 
     Genesis was not mined, so the time between it and block 1 measures nothing; the blocks at heights 1 and 2
     therefore have the genesis target. `grandparent`, the block before `parent`, is read from parent height 2
-    on.
+    on. On a chain without work, every block has the genesis target.
     """
-    if parent.height < 2:
+    if parent.height < 2 or not has_work(spec):
         return target_to_bits(int.from_bytes(spec.genesis_target, "big"))
     assert grandparent is not None, "callers keep the last headers, at least two from height 1 on"
     target = asert(

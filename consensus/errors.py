@@ -103,6 +103,10 @@ class InsufficientWork(InvalidProof):
     """Less work stands on the proven records than was asked for."""
 
 
+class NoWork(InvalidProof):
+    """Work was asked for on a chain whose blocks carry none."""
+
+
 class RecordMismatch(InvalidProof):
     """A proven record is not the one that belongs in this place of the proof."""
 

@@ -22,13 +22,14 @@ from typing import Final, TypeVar
 
 from engram.consensus.block import BlockHeader
 from engram.consensus.bundle import ProofBundle, ProvenRecord
-from engram.consensus.chainspec import ChainSpec, spec_id
+from engram.consensus.chainspec import ChainSpec, has_work, spec_id
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.difficulty import next_bits
 from engram.consensus.errors import (
     CheckpointMissing,
     CheckpointNeeded,
     InsufficientWork,
+    NoWork,
     RecordMismatch,
     TimestampAhead,
     WrongHeight,
@@ -149,6 +150,17 @@ class ProofReport:
         return Measured(group.rows, group.loss, counted.baseline)
 
 
+def check_has_work(spec: ChainSpec, min_work: int) -> None:
+    """Raises `NoWork` if work is asked for on a chain without work, where anybody makes any number of
+    blocks for nothing.
+    """
+    if min_work and not has_work(spec):
+        raise NoWork(
+            f"blocks of the chain {spec.name} carry no work: name a block that you trust instead",
+            got=min_work,
+        )
+
+
 def verify_bundle(
     bundle: ProofBundle,
     spec: ChainSpec,
@@ -164,11 +176,13 @@ def verify_bundle(
     `min_work`: the least `ProofReport.work` that is accepted. Whoever gives neither gets a report that is
     not `anchored`.
 
-    Raises `WrongSpec`, leaves of `InvalidHeader`, `TimestampAhead` (`NotReady`), `CheckpointNeeded`,
-    `CheckpointMissing`, `InsufficientWork`, leaves of `InvalidProof`.
+    Raises `WrongSpec`, `NoWork` if work is asked for on a chain without any, leaves of `InvalidHeader`,
+    `TimestampAhead` (`NotReady`), `CheckpointNeeded`, `CheckpointMissing`, `InsufficientWork`, leaves of
+    `InvalidProof`.
     """
     if bundle.spec_id != (identity := spec_id(spec)):
         raise WrongSpec(expected=identity, got=bundle.spec_id)
+    check_has_work(spec, min_work)
     if bundle.depth >= len(bundle.headers):
         raise MalformedProof(
             "the proven block is not among the headers", expected=len(bundle.headers) - 1, got=bundle.depth

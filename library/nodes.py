@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from engram.consensus.chainspec import Allocation, ChainSpec, local
+from engram.consensus.chainspec import Allocation, ChainSpec, dev, local
 from engram.library.chain import AsyncChain
 from engram.library.portal import Portal
 from engram.library.sync import SyncChain
@@ -33,9 +33,6 @@ WINDOWS: Final = MappingProxyType(
 )
 """Phases of a few blocks. They wait for everybody who plays, so they need not last."""
 BLOCK_MS: Final = 100
-_EASY: Final = (1 << 255).to_bytes(32, "big")
-_PAST_MS: Final = 600_000
-"""Blocks that come as fast as they are needed shall not run ahead of the clock."""
 
 
 def dev_key(name: str) -> PrivateKey:
@@ -44,10 +41,8 @@ def dev_key(name: str) -> PrivateKey:
 
 
 def dev_spec(accounts: Sequence[str]) -> ChainSpec:
-    """A new chain whose coins belong to the keys of these accounts, with blocks that take no work."""
-    spec = local(_allocations(accounts), time.time_ns() // 1_000_000 - _PAST_MS)
-    easy = replace(spec, pow="sha256d", genesis_target=_EASY, max_target=_EASY, half_life_ms=10**15)
-    return replace(easy, block_time_ms=BLOCK_MS)
+    """A new chain whose coins belong to the keys of these accounts, with blocks that cost no work."""
+    return replace(dev(_allocations(accounts), time.time_ns() // 1_000_000), block_time_ms=BLOCK_MS)
 
 
 @contextmanager

@@ -9,13 +9,18 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from engram.consensus.pow.none import none
 from engram.consensus.pow.scrypt import scrypt
 from engram.consensus.pow.sha256d import sha256d
 
 PowFunction = Callable[[bytes], bytes]
 
-POW: Final[Mapping[str, PowFunction]] = MappingProxyType({"scrypt": scrypt, "sha256d": sha256d})
+POW: Final[Mapping[str, PowFunction]] = MappingProxyType({"scrypt": scrypt, "sha256d": sha256d, "none": none})
 """Name in the ChainSpec -> function from an encoded header to its 32-byte digest."""
+
+
+NO_WORK: Final = "none"
+"""The function of chains whose blocks carry no work."""
 
 
 def pow_digest(name: str, header: bytes) -> bytes:

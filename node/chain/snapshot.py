@@ -20,6 +20,7 @@ from engram.consensus.block import BlockHeader
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.errors import CheckpointMissing, InsufficientWork
 from engram.consensus.genesis import Genesis, genesis
+from engram.consensus.proof import check_has_work
 from engram.node.chain.headers import HeaderChain, work_of_header
 from engram.node.chain.pruning import replaced
 from engram.node.chain.recovery import write_genesis
@@ -145,13 +146,14 @@ def restore_snapshot(
 
     `checkpoint`: a block that the caller trusts, at or after the state's. `min_work`: the least work that
     must stand on the state, its block included. Nothing is changed before all is verified. Raises
-    `ChainExists`, `SnapshotNotAnchored`, `FileDamaged`, `SnapshotFalse`, `CheckpointMissing`,
+    `NoWork`, `ChainExists`, `SnapshotNotAnchored`, `FileDamaged`, `SnapshotFalse`, `CheckpointMissing`,
     `InsufficientWork`, `TimestampAhead`, `ForeignData`, `SpaceMissing`, `DiskFull`, `DiskFailure`.
     """
     finish_swap(directory)
     blocks = directory / BLOCKS_DIRECTORY
     if (directory / DATABASE_DIRECTORY / "CURRENT").exists() or list(blocks.glob("*.dat")):
         raise ChainExists(f"{directory} holds blocks already: restore into a directory made by `engram init`")
+    check_has_work(spec, min_work)
     if checkpoint is None and not min_work:
         raise SnapshotNotAnchored
     directory.mkdir(parents=True, exist_ok=True)

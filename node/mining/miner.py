@@ -17,6 +17,7 @@ from typing import Final
 
 from engram.consensus.block import NONCE_BYTES, Block, pow_prefix
 from engram.consensus.builder import Template, assemble
+from engram.consensus.chainspec import has_work
 from engram.consensus.compact import bits_to_target
 from engram.consensus.pow import POW, meets_target
 from engram.node import logs
@@ -57,7 +58,9 @@ class MinerOptions:
     max_hashes_per_s: int = 0
     """Limit of all threads together; 0 for none."""
     on_demand: bool = False
-    """Mine only while a transaction waits or a round runs, or when `generate` asks."""
+    """Mine only while a transaction waits or a round runs, or when `generate` asks. On a chain without work
+    every miner does so.
+    """
     idle: bool = False
     """Mine only when `generate` asks."""
 
@@ -98,6 +101,7 @@ class Miner:
         self._scorer = scorer
         self._clock = clock
         self._pacing = pacing
+        self._works = has_work(chain.spec)
         self._requests: deque[_Request] = deque()
         self._wake = asyncio.Event()
         self._search: threading.Event | None = None
@@ -213,7 +217,8 @@ class Miner:
     def _wanted(self, transactions_wait: bool) -> bool:
         if self._is_idle or self._requests:
             return bool(self._requests)
-        return transactions_wait or (not self.options.on_demand and self._pacing.may_mine_empty())
+        on_demand = self.options.on_demand or not self._works
+        return transactions_wait or (not on_demand and self._pacing.may_mine_empty())
 
     def _is_held(self, height: int) -> bool:
         """Whether a program is not ready for a block of this height, and nobody asks for it all the same."""
@@ -221,12 +226,17 @@ class Miner:
 
     async def _is_due(self, builder: ThreadPoolExecutor, head: BlockRef) -> bool:
         """Whether a round on a node that mines on demand is owed an empty block: its calendar goes on at the
-        chain's pace. One that is owed later wakes the miner then.
+        chain's pace; on a chain without work, as fast as those who play it and hold blocks are ready. One
+        that is owed later wakes the miner then.
         """
         if self._is_idle or not self._pacing.may_mine_empty():
             return False
         if not await in_worker(builder, self._round_runs, head):
             return False
+        return (not self._works and self._pacing.programs > 0) or self._has_come(head)
+
+    def _has_come(self, head: BlockRef) -> bool:
+        """Whether the chain's block time has passed since the head. If not, wakes the miner then."""
         wait_ms = head.header.timestamp_ms + self._chain.spec.block_time_ms - self._clock.now_ms()
         if wait_ms > 0:
             self._clock.call_later(wait_ms / 1000, self._wake.set)
@@ -236,14 +246,12 @@ class Miner:
         """Whether the next block is not too early for programs that hold. If it is, wakes the miner later.
 
         While they hold, no block comes sooner than the chain's block time after the one before. Otherwise a
-        node could make the blocks of a whole phase while a transaction is still on its way to it.
+        node could make the blocks of a whole phase while a transaction is still on its way to it. On a chain
+        without work nothing comes by itself while they hold, so its blocks wait for them alone.
         """
-        if self._requests or not self._pacing.programs:
+        if self._requests or not self._pacing.programs or not self._works:
             return True
-        wait_ms = head.header.timestamp_ms + self._chain.spec.block_time_ms - self._clock.now_ms()
-        if wait_ms > 0:
-            self._clock.call_later(wait_ms / 1000, self._wake.set)
-        return wait_ms <= 0
+        return self._has_come(head)
 
     def _round_runs(self, head: BlockRef) -> bool:
         """In a worker: whether the next block stands in the calendar of an open round."""

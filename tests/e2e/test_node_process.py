@@ -303,13 +303,14 @@ def test_development_nodes_take_free_ports(tmp_path: Path) -> None:
 
 def test_a_development_node(tmp_path: Path) -> None:
     node = NodeCommand(tmp_path, "--dev")
-    place = ("--data-dir", str(tmp_path))
+    place, bob = ("--data-dir", str(tmp_path)), address_of("bob", "deng")
     with processes(node):
-        sent = engram("tx", "send", address_of("bob"), "5", "--key", "dev", *place, ENGRAM_PASSPHRASE="dev")
+        sent = engram("tx", "send", bob, "5", "--key", "dev", *place, ENGRAM_PASSPHRASE="dev")
         assert sent.returncode == 0, sent.stderr
         assert node.call("chain_head")["height"] == 1
         node.stop()
         node.start()
-        assert node.call("account_get", address=address_of("bob"))["balance"] == 500_000_000
+        assert node.call("account_get", address=bob)["balance"] == 500_000_000
+        assert node.call("chain_spec")["pow"] == "none"
         assert node.call("miner_status")["on_demand"] is True
         assert node.stop() == 0

@@ -249,9 +249,9 @@ def test_a_key_of_the_data_directory_acts(
     chain: SyncChain, model: SyncModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a machine with a node: the key stands in the directory's keystore, under a passphrase."""
-    made = Keystore(tmp_path / KEYS_DIRECTORY, "leng").create("dora", "open sesame")
+    made = Keystore(tmp_path / KEYS_DIRECTORY, "deng").create("dora", "open sesame")
     with engram.connect(chain.url, data_dir=tmp_path, key="dora", passphrase="open sesame") as dora:
-        assert dora.address == format_address(made.address, "leng")
+        assert dora.address == format_address(made.address, "deng")
         assert dora.account().balance == 0
     monkeypatch.delenv("ENGRAM_PASSPHRASE", raising=False)
     with pytest.raises(PassphraseMissing):

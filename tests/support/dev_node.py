@@ -30,9 +30,9 @@ PASSPHRASE: Final = "correct horse"
 SEEDS: Final = {"alice": b"\x01" * 32, "bob": b"\x02" * 32, "miner": b"\x03" * 32}
 
 
-def address_of(name: str) -> str:
+def address_of(name: str, hrp: str = HRP) -> str:
     """Address text of one of the fixed keys."""
-    return format_address(PrivateKey.from_seed(SEEDS[name]).address, HRP)
+    return format_address(PrivateKey.from_seed(SEEDS[name]).address, hrp)
 
 
 def dev_spec() -> ChainSpec:

@@ -7,16 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from engram.consensus.chainspec import ChainSpec
 from engram.node.mining.miner import Miner
 from engram.node.mining.mining import Mining, MiningSetup
 from engram.node.mining.pacing import Pacing
-from tests.support.node_chain import Running, running
+from tests.support.node_chain import SPEC, Running, running
 
 
 @asynccontextmanager
-async def mining(setup: MiningSetup) -> AsyncIterator[tuple[Running, Mining]]:
+async def mining(setup: MiningSetup, spec: ChainSpec = SPEC) -> AsyncIterator[tuple[Running, Mining]]:
     """A chain with a miner that waits for programs; both stop when the block ends."""
-    async with running() as node:
+    async with running(spec=spec) as node:
         pacing = Pacing(lambda pace: None, node.clock, enabled=True)
         new_miner = partial(Miner, node.chain, node.mempool, node.opened.scorer, node.clock, pacing)
         hands = Mining(new_miner, pacing, setup)

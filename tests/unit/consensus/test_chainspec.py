@@ -9,6 +9,7 @@ import pytest
 
 from engram.consensus import chainspec
 from engram.consensus.chainspec import (
+    ONE_WORK_TARGET,
     Allocation,
     ChainSpec,
     Upgrade,
@@ -16,6 +17,7 @@ from engram.consensus.chainspec import (
     chain_id,
     check_spec,
     dump_spec,
+    has_work,
     load_spec,
     local,
     main,
@@ -55,10 +57,17 @@ def test_the_file_is_for_people() -> None:
 
 
 def test_presets_differ_in_every_name_that_users_meet() -> None:
-    specs = [main(), chainspec.test(), institutions(), example()]
-    assert [spec.name for spec in specs] == ["main", "test", "consortium", "local"]
-    assert [spec.hrp for spec in specs] == ["eng", "teng", "ceng", "leng"]
-    assert len({chain_id(spec) for spec in specs}) == 4
+    specs = [
+        main(),
+        chainspec.test(),
+        institutions(),
+        example(),
+        chainspec.dev(ALLOCATIONS, 1_700_000_000_000),
+    ]
+    assert [spec.name for spec in specs] == ["main", "test", "consortium", "local", "dev"]
+    assert [spec.hrp for spec in specs] == ["eng", "teng", "ceng", "leng", "deng"]
+    assert len({chain_id(spec) for spec in specs}) == 5
+    assert [spec.name for spec in specs if not has_work(spec)] == ["dev"]
 
 
 def test_a_full_block_costs_the_same_in_whatever_respect_it_is_full() -> None:
@@ -86,6 +95,16 @@ def test_local_is_quick() -> None:
     assert (spec.block_time_ms, spec.genesis_time_ms) == (500, 1_700_000_000_000)
     assert (rules.draw_ticks, rules.min_gap_ticks, rules.min_window_ticks) == (3, 2, 3)
     assert [allocation.address for allocation in spec.allocations] == [ALICE, BOB]
+
+
+def test_a_chain_without_work_has_one_target_only() -> None:
+    unworked = replace(example(), pow="none", genesis_target=ONE_WORK_TARGET, max_target=ONE_WORK_TARGET)
+    check_spec(unworked)
+    assert has_work(example())
+    assert not has_work(unworked)
+    with pytest.raises(BadSpec, match="genesis_target") as refusal:
+        check_spec(replace(unworked, genesis_target=example().genesis_target))
+    assert refusal.value.expected == ONE_WORK_TARGET
 
 
 def test_chain_id_is_the_head_of_the_spec_id() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from engram.consensus import chainspec
 from engram.consensus.block import BlockHeader
-from engram.consensus.chainspec import ChainSpec
-from engram.consensus.compact import bits_to_target, target_to_bits
+from engram.consensus.chainspec import ONE_WORK_TARGET, ChainSpec
+from engram.consensus.compact import bits_to_target, target_to_bits, work_of
 from engram.consensus.difficulty import asert, next_bits
 from engram.consensus.genesis import genesis
 
@@ -91,6 +91,13 @@ def test_intervals_in_any_order_lead_to_nearly_one_target() -> None:
     intervals = [100, 400, 900, 1500, 20, 300, 800, 700, -50, 330]
     ends = [descend(spec, 500, *order, 500)[-1].target for order in (intervals, intervals[::-1])]
     assert abs(bits_to_target(ends[0]) - bits_to_target(ends[1])) <= bits_to_target(ends[0]) >> 12
+
+
+def test_blocks_of_a_chain_without_work_have_one_target_and_count_alike() -> None:
+    spec = replace(local(), pow="none", genesis_target=ONE_WORK_TARGET, max_target=ONE_WORK_TARGET)
+    headers = descend(spec, 1, 10**9, 1, 1, 10**6, 1)
+    assert {header.target for header in headers} == {0x2100FFFF}
+    assert work_of(bits_to_target(0x2100FFFF)) == 1
 
 
 def test_the_easiest_target_is_never_left() -> None:

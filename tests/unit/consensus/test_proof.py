@@ -7,13 +7,14 @@ import pytest
 
 from engram.consensus.block import BlockHeader
 from engram.consensus.bundle import ProofBundle, open_bundle, seal_bundle
-from engram.consensus.chainspec import ChainSpec, Upgrade
+from engram.consensus.chainspec import ONE_WORK_TARGET, ChainSpec, Upgrade
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.errors import (
     BadTarget,
     CheckpointMissing,
     CheckpointNeeded,
     InsufficientWork,
+    NoWork,
     PowNotMet,
     ProofDamaged,
     RecordMismatch,
@@ -148,6 +149,18 @@ def test_work_counts_from_the_proven_block_on_and_is_asked_for_exactly() -> None
     with pytest.raises(InsufficientWork) as refusal:
         check(bundle, min_work=report.work + 1)
     assert (refusal.value.expected, refusal.value.got) == (report.work + 1, report.work)
+
+
+def test_nobody_can_ask_for_work_on_a_chain_without_any() -> None:
+    spec = replace(SPEC, pow="none", genesis_target=ONE_WORK_TARGET, max_target=ONE_WORK_TARGET)
+    headers = mined_line(spec, BLOCKS, TREE.root)
+    bundle = bundle_of(headers, TREE, spec=spec)
+    trusted = verify_bundle(bundle, spec, headers[-1].timestamp_ms, checkpoint=headers[-1].id)
+    assert trusted.anchored
+    assert trusted.work == 1
+    with pytest.raises(NoWork) as refusal:
+        verify_bundle(bundle, spec, headers[-1].timestamp_ms, checkpoint=headers[-1].id, min_work=1)
+    assert refusal.value.code == "no_work"
 
 
 @pytest.mark.parametrize("depth", [BLOCKS, BLOCKS + 1, 2**32 - 1])

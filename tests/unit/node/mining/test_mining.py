@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from engram.consensus.chainspec import dev
 from engram.node.errors import MinerAddressMissing, MinerChanged
 from engram.node.mining.mining import MiningSetup
 from engram.statemachine.transactions.transfer import Transfer
@@ -74,6 +75,20 @@ async def test_on_demand_a_transaction_is_enough() -> None:
         await reach(node.chain, 1)
         assert len(node.chain.store.receipts(node.chain.head)) == 1
         await until(lambda: hands.blocks == 1)
+
+
+async def test_on_a_chain_without_work_blocks_come_with_transactions_only() -> None:
+    spec = dev(SPEC.allocations, SPEC.genesis_time_ms)
+    async with mining(MiningSetup(CAROL.address, active=True), spec) as (node, hands):
+        hands.pacing.hold().allow(100)
+        await settled()
+        assert node.chain.head.height == 0
+        for nonce in range(3):  # and no block time passes between them
+            tx = MemoryChain(spec).sign(ALICE, Transfer(BOB.address, 5), nonce=nonce)
+            assert (await node.mempool.admit(tx)).accepted
+            await reach(node.chain, nonce + 1)
+        await until(lambda: hands.blocks == 3)
+        assert hands.hashes == 3, "the first nonce is as good as any"
 
 
 async def test_whoever_waits_for_blocks_learns_that_the_miner_was_changed() -> None:
