@@ -13,6 +13,12 @@ _MISSING: Final = frozenset(
     ("", "nan", "na", "n/a", "null", "none", "?", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
 )
 _TRUTHS: Final = {"true": 1.0, "false": 0.0}
+_DATE: Final = r"[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}"
+_TIME: Final = (
+    r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?:\.[0-9]+)?(?:\s*[aApP]\.?[mM]\.?|Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
+_AMOUNT: Final = re.compile(rf"\s*(?:[+-]?[0-9]*,[0-9]+|{_DATE}(?:[ T]{_TIME})?|{_TIME})\s*")
+_HEXADECIMAL: Final = re.compile(r"0[xX][0-9a-fA-F]+")
 
 
 def numbers(row: Sequence[str]) -> list[float]:
@@ -50,6 +56,22 @@ def is_number(cell: str) -> bool:
 def is_word(cell: str) -> bool:
     """Whether a cell holds something that is neither a number nor missing."""
     return number(cell) is None
+
+
+def is_amount(cell: str) -> bool:
+    """Whether a cell holds a number, nothing, a number with a comma before its fraction, a date or a time."""
+    return not is_word(cell) or _AMOUNT.fullmatch(cell) is not None
+
+
+def is_name(cell: str) -> bool:
+    """Whether a cell can be what somebody has called a class.
+
+    That is a word which is not only a number, an amount or a date in another notation, as `1,5`, `20 %`,
+    `$7`, `0x1f` and `2024-01-31T12:00` are.
+    """
+    if not is_word(cell) or _AMOUNT.fullmatch(cell) or _HEXADECIMAL.fullmatch(cell.strip()):
+        return False
+    return any(map(str.isalpha, cell)) or not any(map(str.isdigit, cell))
 
 
 def _known(value: float | None) -> float:

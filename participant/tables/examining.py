@@ -104,6 +104,14 @@ def file_doubts(table: RawTable) -> tuple[DataWarning, ...]:
                 "name it with --label first, last or its title",
             )
         )
+    if table.counting:
+        found.append(
+            DataWarning(
+                "titles_doubtful",
+                "the first line counts 0, 1, 2, … and was read as a row, but it may hold titles",
+                "say --header or --no-header",
+            )
+        )
     if (numbered := _numbered(table)) is not None:
         title = table.columns[numbered] if table.columns else f"number {numbered + 1}"
         found.append(

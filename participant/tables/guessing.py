@@ -65,8 +65,25 @@ def has_no_labels(titles: Sequence[str], width: int, options: ReadOptions) -> bo
 
 def named_labels(names: Sequence[str]) -> int | None:
     """The place of the only column whose name is one for labels."""
-    places = [place for place, title in enumerate(names) if title.strip().lower() in LABEL_NAMES]
+    plain = [title.strip().lower() for title in names]
+    places = [place for place, title in enumerate(plain) if title in LABEL_NAMES]
+    if len(places) > 1 or ("x" in plain and len(plain) > 2):  # then y is a coordinate
+        places = [place for place in places if plain[place] != "y"]
     return places[0] if len(places) == 1 else None
+
+
+def check_named(name: str, names: Sequence[str]) -> None:
+    """Refuses titles of which several are names for labels. Raises `LabelsMissing`."""
+    found = [
+        title for title in names if title.strip().lower() in LABEL_NAMES and title.strip().lower() != "y"
+    ]
+    if len(found) > 1:
+        told = ", ".join(map(repr, found))
+        raise LabelsMissing(
+            f"{name} has several columns that may hold the labels, {told}: name one with --label, leave the "
+            "others out with --drop",
+            got=found,
+        )
 
 
 def label_by_values(matrix: npt.NDArray[np.generic]) -> tuple[int, str]:
@@ -123,6 +140,7 @@ def matrix_table(
     elif (found := named_labels(titles)) is not None:
         label, how = found, "named"
     else:
+        check_named(name, titles)
         label, how = label_by_values(matrix)
     kept = [place for place in range(columns) if place != label]
     ends = {0: "first", columns - 1: "last"}

@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import Any, Final
 
 from engram.participant.errors import EmptyDataset, ForeignDataset
-from engram.participant.tables.cells import is_number, is_word
+from engram.participant.tables.cells import is_amount, is_name, is_number, is_word
 from engram.participant.tables.errors import (
     ColumnNotFound,
     DatasetTooLarge,
@@ -21,6 +21,7 @@ from engram.participant.tables.errors import (
 )
 from engram.participant.tables.guessing import (
     LABEL_NAMES,
+    check_named,
     find_column,
     has_no_labels,
     hinted_column,
@@ -31,6 +32,8 @@ from engram.participant.tables.raw import ReadOptions
 
 DELIMITERS: Final = (",", ";", "\t", "|", " ", ":", "^", "~", "/", "#", "&")
 """What is tried if no delimiter is named, in this order."""
+_USUAL: Final = (",", ";", "\t", "|")
+"""Delimiters that come before others which divide a table as well: these may stand within dates and times."""
 _SAMPLE_ROWS: Final = 100
 _NUMBERED: Final = 8
 """Cells 0, 1, 2, … of a first row are titles if they are as many: fewer may be a row."""
@@ -38,7 +41,7 @@ AMONG_NUMBERS: Final = -1
 NOWHERE: Final = -2
 SHOWN: Final = 20
 """How many columns an error names."""
-_DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?[0-9]*,[0-9]+\s*")
+_COMMAS: Final = re.compile(r"\s*[+-]?[0-9]*(?:,[0-9]+)+\s*")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Form:
     """Whether the first row behind the comments holds the titles."""
     decimal: str = "."
     """What stands before the fraction of a number."""
+    counting: bool = False
+    """Whether the first row is read as one of numbers, though it counts 0, 1, 2, … as titles may."""
     blank: int | None = None
     """The place of a column without title or cells, as a delimiter at the end of each line makes it."""
 
@@ -151,6 +156,7 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
         comments=len(comments),
         title_row=title_row,
         decimal=options.decimal or ".",
+        counting=not header and options.header is None and width > 2 and _counts([*map(str.strip, rows[0])]),
         blank=blank,
     )
 
@@ -188,8 +194,8 @@ def _records(sample: str, delimiter: str, quote: str) -> list[list[str]]:
 
 
 def _delimiter(sample: str, quote: str) -> str:
-    """The character that divides all rows of a sample into equally many cells, most of which are numbers."""
-    best, most = ",", (0.0, 0)
+    """The character that divides all rows of a sample into equally many cells, most of which are amounts."""
+    best, most = ",", (0.0, False, 0)
     for delimiter in DELIMITERS:
         if delimiter not in sample:
             continue
@@ -201,7 +207,7 @@ def _delimiter(sample: str, quote: str) -> str:
         if width < 2 or any(len(row) != width for row in rows):
             continue
         cells = [cell for row in rows for cell in row]
-        score = sum(not is_word(cell) for cell in cells) / len(cells), width
+        score = sum(map(is_amount, cells)) / len(cells), delimiter in _USUAL, width
         if score > most:
             best, most = delimiter, score
     return best
@@ -216,12 +222,21 @@ def _has_header(rows: Sequence[Sequence[str]]) -> bool:
         below = [row[place] for row in others]
         if is_word(title) and any(map(is_number, below)) and not any(map(is_word, below)):
             return True
-    if any(is_word(cell) and cell.strip().lower() in LABEL_NAMES for cell in first):
-        return True
+    for place, title in enumerate(first):
+        if is_word(title) and title.strip().lower() in LABEL_NAMES:
+            again = any(row[place].strip() == title.strip() for row in others)  # it may be a label itself
+            return not again or sum(map(is_word, first)) > 1
     counted = [cell.strip() for cell in first if not is_word(cell)]
-    start = 1 if counted[:1] == ["1"] else 0
-    numbered = counted == [str(number) for number in range(start, start + len(counted))]
-    return len(counted) >= _NUMBERED and len(counted) == len(first) - 1 and numbered
+    if counted and not counted[0]:  # above the numbers of the rows, as pandas writes them
+        below = [row[0].strip() for row in others]
+        return len(first) > 2 and _counts(counted[1:]) and (len(counted) == len(first) or _counts(below))
+    return len(counted) >= max(_NUMBERED, len(first) - 1) and _counts(counted)
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether these are 0, 1, 2, … or 1, 2, 3, …"""
+    start = 1 if cells[:1] == ["1"] else 0
+    return cells == [str(number) for number in range(start, start + len(cells))]
 
 
 def _dropped(name: str, titles: Sequence[str], drop: Sequence[str]) -> set[int]:
@@ -246,6 +261,13 @@ def _holds_words(cells: Sequence[str]) -> bool:
     return words > sum(map(is_number, cells))
 
 
+def _holds_names(cells: Sequence[str]) -> bool:
+    """Whether most of the words in these cells are names: no numbers, dates or amounts that are written in
+    another way.
+    """
+    return sum(map(is_name, cells)) * 2 > sum(map(is_word, cells))
+
+
 def _label(
     name: str,
     titles: Sequence[str],
@@ -263,10 +285,12 @@ def _label(
     if hinted is not None:
         return kept[hinted], "asked"
     words = [place for place in kept if _holds_words([row[place] for row in body])]
-    named = named_labels([titles[place] if titles else "" for place in kept])
+    names = [titles[place] if titles else "" for place in kept]
+    named = named_labels(names)
     if named is not None:
         return kept[named], "named"
-    if len(words) == 1:
+    check_named(name, names)
+    if len(words) == 1 and _holds_names([row[words[0]] for row in body]):
         return words[0], "words"
     return AMONG_NUMBERS, "values"
 
@@ -289,7 +313,9 @@ def _check_numbers(
     shown = ", ".join(repr(titles[place]) if titles else f"number {place + 1}" for place in words[:SHOWN])
     cell = next(row[words[0]] for row in body if is_word(row[words[0]]))
     commas = (
-        "if a comma stands before fractions, say --decimal ','; " if _DECIMAL_COMMA.fullmatch(cell) else ""
+        "if a comma stands before fractions, say --decimal ',', and if it divides thousands, take it out; "
+        if _COMMAS.fullmatch(cell)
+        else ""
     )
     raise ValueNotNumber(
         f"{name}: columns that hold no numbers: {shown}; {commas}name the label column with --label, leave "

@@ -6,6 +6,7 @@ import errno
 import gzip
 import io
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -41,6 +42,16 @@ _FOREIGN: Final = (
     (b"GIF8", "a single picture: name the folder with a folder of pictures for each class"),
 )
 """First bytes of files that people take for data sets, and what is said about them."""
+_NOTATIONS: Final = (
+    (re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]\s*[\"{\[\]}]"), "text in JSON: save the rows as CSV"),
+    (re.compile(rb"(?:\xef\xbb\xbf)?\s*<[!?a-zA-Z]"), "text in HTML or XML: save the table as CSV"),
+    (re.compile(rb"(?i:(?:\xef\xbb\xbf)?(?:\s*%[^\n]*\n)*\s*@relation\b)"), "an ARFF file: save it as CSV"),
+    (
+        re.compile(rb"[+-]?[0-9.]+(?: [0-9]+:[-+.0-9eE]+)+(?=\s|$)"),
+        "in the notation of LIBSVM: save it as CSV",
+    ),
+)
+"""Beginnings of texts that are no tables, and what is said about them."""
 
 
 @contextmanager
@@ -97,6 +108,8 @@ def kind_of(path: Path) -> str:
     for beginning, words in _FOREIGN:
         if head.startswith(beginning):
             raise ForeignDataset(f"{path.name} is {words}", got=head[:8])
+    if (notation := next((words for mark, words in _NOTATIONS if mark.match(head)), None)) is not None:
+        raise ForeignDataset(f"{path.name} is {notation}", got=head[:8])
     if head[:2] not in (b"\xff\xfe", b"\xfe\xff") and b"\0" in head:
         raise ForeignDataset(
             f"{path.name} is no file of rows that Engram knows",

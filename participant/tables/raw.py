@@ -110,6 +110,8 @@ class RawTable:
     columns: tuple[str, ...] = ()
     """The names of the features; () if the file has none."""
     header: bool = False
+    counting: bool = False
+    """Whether the first row counts 0, 1, 2, …, as titles may, and was read as a row all the same."""
     delimiter: str | None = None
     decimal: str = "."
     """What stands before the fraction of a number in a text."""

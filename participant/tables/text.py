@@ -97,7 +97,9 @@ def read_text(path: Path, options: ReadOptions) -> RawTable:
 
 
 def _described(table: RawTable, form: layout.Form) -> RawTable:
-    return replace(table, header=form.header, delimiter=form.delimiter, decimal=form.decimal)
+    return replace(
+        table, header=form.header, delimiter=form.delimiter, decimal=form.decimal, counting=form.counting
+    )
 
 
 def text_rows(path: Path) -> list[list[str]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from engram.participant.datasets import load
+from engram.participant.tables.examining import file_doubts
 from engram.participant.tables.raw import RawTable, ReadOptions
 from engram.participant.tables.reading import read
 from engram.primitives.errors import ChainError
@@ -64,6 +65,90 @@ def test_the_label_column_is_found(tmp_path: Path, text: str, place: str, how: s
     found = table(tmp_path, text)
     assert (found.column.place, found.column.how, labels(found)) == (place, how, names)
     assert found.column.doubtful == (how == "guessed")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "how", "first"),
+    [
+        ("5,3,y\n4,2,n\n5,5,y\n", "last", "words", [5, 3]),
+        ("5,3,target\n4,2,other\n5,5,target\n", "last", "words", [5, 3]),
+        (",0,1,kind\n0,7,5,a\n1,6,5,b\n", "kind", "words", [0, 7, 5]),
+        (",0,1,2\n9,7,5,0\n8,6,5,1\n7,7,5,0\n8,8,5,1\n", "2", "values", [9, 7, 5]),
+        ("0,1,2,3,4,5,6,7\n" + "9,9,9,9,9,9,9,0\n8,8,8,8,8,8,8,1\n" * 2, "7", "values", [9] * 7),
+        ("x,y,kind\n5,3,1\n6,7,0\n5,4,1\n6,8,0\n", "kind", "values", [5, 3]),
+        ("x,y\n5,3\n6,7\n", "y", "named", [5]),
+        ("y,class\n5,3\n6,7\n", "class", "named", [5]),
+    ],
+)
+def test_titles_are_told_from_rows_and_coordinates_from_labels(
+    tmp_path: Path, text: str, place: str, how: str, first: list[int]
+) -> None:
+    """A row whose label is called `y` was taken for titles, and the titles that pandas writes for a row."""
+    found = table(tmp_path, text)
+    assert (found.column.place, found.column.how, found.features[0].tolist()) == (place, how, first)
+
+
+def test_a_first_line_that_counts_is_doubtful_until_somebody_says_what_it_is(tmp_path: Path) -> None:
+    text = "0,1,2\n" + "9,7,0\n8,6,1\n" * 4
+    assert "titles_doubtful" in [found.code for found in file_doubts(table(tmp_path, text))]
+    for header in (True, False):
+        assert "titles_doubtful" not in [
+            found.code for found in file_doubts(table(tmp_path, text, header=header))
+        ]
+
+
+def test_one_of_several_columns_with_a_name_for_labels_is_not_chosen(tmp_path: Path) -> None:
+    text = "label,class,a\n1,2,0\n3,4,1\n1,2,0\n3,4,1\n"
+    refused = refusal(tmp_path, text)
+    assert (refused.code, refused.got) == ("labels_missing", ["label", "class"])
+    assert labels(table(tmp_path, text, label="class")) == ["2", "4", "2", "4"]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", " ", "|"])
+def test_a_comma_before_fractions_is_no_delimiter(tmp_path: Path, delimiter: str) -> None:
+    """`1,5;0` was read as the feature 1 with the label `5;0`, in silence."""
+    text = "1,5;0\n2,5;1\n3,5;0\n4,5;1\n".replace(";", delimiter)
+    refused = refusal(tmp_path, text)
+    assert refused.code == "value_not_number"
+    assert "--decimal ','" in str(refused)
+    found = table(tmp_path, text, decimal=",")
+    assert (found.delimiter, found.features.ravel().tolist()) == (delimiter, [1.5, 2.5, 3.5, 4.5])
+    assert labels(found) == ["0", "1", "0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "delimiter"),
+    [
+        ("2024/01/02", ","),
+        ("2024-01-02 12:30:05", ","),
+        ("2024-01-02T12:30:05Z", ";"),
+        ("12:30", ","),
+        ("1:30 PM", ","),
+        ("31.12.2024", ";"),
+        ('"1,234"', ","),
+        ("1.234.567", ";"),
+        ("1 234", ";"),
+        ("$5", ","),
+        ("20%", ","),
+        ("20 %", ","),
+        ("0x1F", ","),
+        ("\u0661", ","),
+    ],
+)
+def test_numbers_dates_and_amounts_in_another_notation_are_no_labels(
+    tmp_path: Path, cell: str, delimiter: str
+) -> None:
+    """They are words, and the only column of words was taken for the labels; the labels became a feature."""
+    text = f"{cell},5,0\n{cell},6,1\n{cell},7,0\n{cell},8,1\n".replace(",", delimiter)
+    assert refusal(tmp_path, text).code == "value_not_number"
+    found = table(tmp_path, text, label="first")
+    assert labels(found) == [cell.strip('"')] * 4
+
+
+@pytest.mark.parametrize("names", [("+", "-"), ("3d", "2d"), (">50K", "<=50K"), ("a1", "b2"), ("été", "猫")])
+def test_names_of_classes_may_hold_digits_and_signs(tmp_path: Path, names: tuple[str, str]) -> None:
+    found = table(tmp_path, f"5,{names[0]}\n6,{names[1]}\n")
+    assert (labels(found), found.column.how) == (list(names), "words")
 
 
 def test_a_label_in_front_founds_no_model_of_256_classes(tmp_path: Path) -> None:
@@ -147,6 +232,11 @@ def test_labels_that_are_no_numbers_need_a_mapping(tmp_path: Path) -> None:
         (b"1\n2\n", "labels_missing"),
         (b"dear all,\nhello\n", "rows_ragged"),
         (b"hello\n", "foreign_dataset"),
+        (b'[{"a": 1, "label": 0}]\n', "foreign_dataset"),
+        (b'{"a": 1, "label": 0}\n{"a": 2, "label": 1}\n', "foreign_dataset"),
+        (b"<table><tr><td>1</td><td>2</td></tr></table>\n", "foreign_dataset"),
+        (b"% UCI\n@RELATION x\n@data\n1,2,0\n", "foreign_dataset"),
+        (b"1 1:5 2:6\n0 1:7 2:8\n", "foreign_dataset"),
         (b"1,2,0\n1,2\n", "rows_ragged"),
         (b"1,2,0\n1,2,0,4\n", "rows_ragged"),
         (b'1,2,0\n1,"2"x,0\n', "rows_ragged"),
