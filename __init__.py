@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from engram.library.chain import AsyncChain as AsyncChain
     from engram.library.connect import connect as connect
     from engram.library.evaluation import Evaluation as Evaluation
+    from engram.library.explanation import Explanation as Explanation
+    from engram.library.fidelity import Fidelity as Fidelity
     from engram.library.network import Network as Network
     from engram.library.nodes import dev_node as dev_node
     from engram.library.nodes import localnet as localnet
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "AsyncChain": ("engram.library.chain", "AsyncChain"),
     "Evaluation": ("engram.library.evaluation", "Evaluation"),
+    "Explanation": ("engram.library.explanation", "Explanation"),
+    "Fidelity": ("engram.library.fidelity", "Fidelity"),
     "Network": ("engram.library.network", "Network"),
     "SyncChain": ("engram.library.sync", "SyncChain"),
     "SyncModel": ("engram.library.sync", "SyncModel"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from engram.library.connection import Connection
 from engram.library.evaluation import Evaluation
+from engram.library.explanation import Ancestry, Explanation
 from engram.library.network import Network
 from engram.nn.loss import LossKind
 from engram.participant.export import pull_version
@@ -59,15 +60,6 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
-class Ancestry:
-    """Neurons of a version that came at one time from one author."""
-
-    version: int
-    neurons: int
-    author: str | None
-
-
-@dataclass(frozen=True)
 class Proof:
     """A proof about a version, which `engram verify` checks without a node."""
 
@@ -112,9 +104,7 @@ class AsyncModel:
         there.
         """
         found = await self._chain.client.call("model_version", id=self.id, number=version)
-        return [
-            Ancestry(int(item["version"]), int(item["neurons"]), item["author"]) for item in found["lineage"]
-        ]
+        return [Ancestry.of(item) for item in found["lineage"]]
 
     async def pull(self, version: int | None = None) -> Network:
         """The network of a version, by default the current one, checked against its root on the chain.
@@ -134,6 +124,16 @@ class AsyncModel:
     async def predict_proba(self, X: npt.ArrayLike, version: int | None = None) -> npt.NDArray[np.float64]:
         """(rows, classes): the probability of each class. Raises as `pull` and as `Network.predict_proba`."""
         return (await self.pull(version)).predict_proba(X)
+
+    async def explain(self, X: npt.ArrayLike, version: int | None = None) -> Explanation:
+        """Whose neurons made the predictions: exact parts of each row's largest logit and of its lead.
+
+        They are computed here, too. Raises as `pull` and as `Network.explain`.
+        """
+        network = await self.pull(version)
+        found = network.explain(X)
+        number = None if network.version is None else network.version.number
+        return replace(found, groups=tuple(await self.lineage(number)))
 
     async def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, version: int | None = None) -> Evaluation:
         """Loss, accuracy and confusions on labelled rows; the loss is of the model's kind.

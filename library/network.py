@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from engram.library.errors import OnnxMissing, SklearnMissing
 from engram.library.evaluation import Evaluation
+from engram.library.explanation import Explanation, explanation_of
 from engram.library.fidelity import Fidelity
 from engram.library.float_layers import FloatModel
 from engram.library.founding import founding, read_only
@@ -185,6 +186,15 @@ class Network:
         for stretch, logits in self._runs(rows):
             found[stretch] = [probabilities(row) for row in logits.tolist()]
         return found
+
+    def explain(self, X: npt.ArrayLike) -> Explanation:
+        """Whose neurons made the predictions: the parts of each row's largest logit and of its lead.
+
+        They add up exactly, in integers. Memory grows with rows times groups of neurons. X and errors as for
+        `logits`.
+        """
+        number = self.version.number if self.version else len(self.line) - 1
+        return explanation_of(self.line, number, self.parameters, self.bounds, self._rows(X))
 
     def evaluate(
         self, X: npt.ArrayLike, y: npt.ArrayLike, loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY

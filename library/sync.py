@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from engram.library.chain import AccountFacts, AsyncChain, Head
 from engram.library.evaluation import Evaluation
-from engram.library.model import Ancestry, AsyncModel, ModelVersion, Proof
+from engram.library.explanation import Ancestry, Explanation
+from engram.library.model import AsyncModel, ModelVersion, Proof
 from engram.library.network import Network
 from engram.library.opening import OpeningOptions
 from engram.library.portal import Portal
@@ -216,6 +217,10 @@ class SyncModel(_Face[AsyncModel]):
     def predict_proba(self, X: npt.ArrayLike, version: int | None = None) -> npt.NDArray[np.float64]:
         """(rows, classes): the probability of each class, computed here."""
         return self._portal.run(self._inner.predict_proba(X, version))
+
+    def explain(self, X: npt.ArrayLike, version: int | None = None) -> Explanation:
+        """Whose neurons made the predictions: exact parts of each row's largest logit and of its lead."""
+        return self._portal.run(self._inner.explain(X, version))
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, version: int | None = None) -> Evaluation:
         """Loss, accuracy and confusions on labelled rows, computed here."""

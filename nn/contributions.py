@@ -17,7 +17,7 @@ Three things are no sums over neurons and are told apart, so that all parts add 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Final
@@ -76,6 +76,10 @@ class Contributions:
         """(n, ranks, groups): everything that came from each group."""
         return self.neurons + self.direct
 
+    def first(self, rows: int) -> Contributions:
+        """The parts of the first so many rows."""
+        return Contributions(*[getattr(self, each.name)[:rows] for each in fields(self)])
+
     @property
     def margins(self) -> Int64Array:
         """(n,): how far the largest logit lies above the next one. Of one class alone, there is none.
@@ -118,6 +122,11 @@ def contributions(
         )
         for first in range(0, max(1, len(features)), size)
     ]
+    return concatenated(chunks)
+
+
+def concatenated(chunks: Sequence[Contributions]) -> Contributions:
+    """The parts of the rows of all chunks, of which there is at least one, all of one network."""
     names = [each.name for each in fields(Contributions)]
     return Contributions(*[np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in names])
 

@@ -84,6 +84,11 @@ def test_a_model_answers_with_the_integers_of_the_chain(
     assert trained.accuracy > 0.5
     assert trained.root == model.pull().root.hex()
     assert [each.author for each in model.lineage] == [chain.using("bob").address]
+    why = model.explain(rows)
+    assert why.groups == tuple(model.lineage)
+    assert why.logit.tolist() == [max(each["logits"]) for each in told]
+    parts = chain.call("model_predict", id=model.id, rows=rows.tolist(), explain=True)["predictions"]
+    assert why.margin_parts[:, 0].tolist() == [each["parts"][0]["margin"] for each in parts]
     seen = model.evaluate(data.features, data.labels)
     assert seen.accuracy == np.mean(model.predict(data.features) == data.labels)
     assert seen.accuracy > model.evaluate(data.features, data.labels, version=0).accuracy
