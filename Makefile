@@ -9,9 +9,11 @@ SEARCHES := tests/property/test_round_search.py tests/property/test_growth_searc
 	tests/functional/test_phase_machine_exhaustive.py
 EXPERIMENTS := tests/experiments
 DOCUMENTS := tests/documents
+BROWSER := tests/browser
 export PYTHON
 
-.PHONY: help demo test test-documents test-torch test-experiments soak search faults simulate bench experiment check lock clean distclean
+.PHONY: help demo test test-documents test-torch test-browser test-experiments soak search faults simulate bench
+.PHONY: experiment check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,7 +27,7 @@ demo: ## start a network that trains, verifies, freezes and grows a model
 test: ## run the test suite; what takes longer has targets of its own
 	@scripts/venv test
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --durations=20 \
-		--ignore=$(EXPERIMENTS) --ignore=$(DOCUMENTS) $(ARGS)
+		--ignore=$(EXPERIMENTS) --ignore=$(DOCUMENTS) --ignore=$(BROWSER) $(ARGS)
 
 test-documents: ## do what README and the pages of docs/ print, block by block (three minutes)
 	@scripts/venv test
@@ -35,6 +37,11 @@ test-documents: ## do what README and the pages of docs/ print, block by block (
 test-torch: ## run the tests of training with PyTorch, which is installed for them (a gigabyte)
 	@scripts/venv torch
 	@env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=$$PWD/.venv/torch OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/torch $(ARGS)
+
+# Debian's packages are chromium and chromium-driver; the tests say so where they are missing.
+test-browser: ## open the explorer in a real browser; screenshots go to build/screenshots
+	@scripts/venv browser
+	@env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=$$PWD/.venv/browser .venv/bin/python -m pytest $(BROWSER) $(ARGS)
 
 test-experiments: ## play the short version of each experiment and check what comes of it (three minutes)
 	@scripts/venv test

@@ -68,6 +68,11 @@ class Config:
         "refused, so that a web page cannot reach the node by DNS rebinding.",
         check=rules.host_name,
     )
+    rpc_explorer: bool = _setting(
+        True,
+        "Serve pages to explore the chain, for browsers, under /explore/ of the RPC address. They only read, "
+        "and the same hosts reach them as RPC.",
+    )
     p2p_host: str = _setting(
         "127.0.0.1",
         "IP address on which the node accepts connections from peers. 127.0.0.1 admits only nodes on this "

@@ -29,6 +29,7 @@ from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.contents import Contents
 from engram.node.datadir import NODE_KEY_NAME, load_token
+from engram.node.explorer.serving import read_pages
 from engram.node.history.service import AccountHistory
 from engram.node.keystore import load_node_key
 from engram.node.knownpeers import KnownPeers
@@ -246,6 +247,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         token=load_token(config.data_dir),
         names=config.rpc_names,
         limits=setup.rpc,
+        pages=read_pages() if config.rpc_explorer else None,
     )
     status.rpc = rpc
     return Services(

@@ -64,6 +64,11 @@ class Dispatcher:
         table = method_table((*self._methods.values(), *own))
         return Dispatcher(table, self._on_internal_error, self._monotonic)
 
+    def reading(self) -> Dispatcher:
+        """A dispatcher of those of its methods that change nothing."""
+        table = {name: method for name, method in self._methods.items() if not method.changes}
+        return Dispatcher(table, self._on_internal_error, self._monotonic)
+
     async def answer(self, raw: str | bytes, *, admin: bool) -> str | None:
         """The response text to one request or batch; None where all were notifications."""
         try:

@@ -130,7 +130,7 @@ class NodeMethods:
         """
         return asdict(self.mining.pacing.pace)
 
-    @rpc_method()
+    @rpc_method(changes=True)
     async def miner_muster(self, programs: int) -> dict[str, Any]:
         """Make no block without transactions until so many programs hold blocks at once; 0 ends that."""
         self.mining.pacing.await_programs(programs)

@@ -1,10 +1,7 @@
 """The node's HTTP server: JSON-RPC 2.0 by POST and WebSocket; blobs, metrics and probes by GET.
 
-A web page that the operator visits must not be able to command the node, although the browser runs on the
-same machine. aiohttp does not prevent that, so `_guard` does. It refuses requests whose Host header is not a
-known name, because a page can make its own name point to this machine (DNS rebinding). And it refuses
-requests with an Origin header, which browsers add to requests that a page of another site makes, WebSockets
-included.
+Who may enter is decided by `guard`, before anything else is done. With `pages`, browsers get the files of
+the explorer under /explore/, and what these pages ask for over their WebSocket; they cannot change anything.
 
 The sizes of bodies and messages, the number of WebSockets, of requests in hand and of unsent bytes, and all
 waiting times are bounded (`limits`), so that no client can use up the node's memory or hold its connections
@@ -14,7 +11,6 @@ open for nothing. The probes and requests with the token are answered whatever o
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -25,13 +21,16 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from engram.node import logs
 from engram.node.errors import HoldRefused
+from engram.node.explorer.serving import PREFIX, Pages
 from engram.node.listening import listen
 from engram.node.mining.pacing import Pacing
 from engram.node.rpc.admission import RpcPlaces, Unsent
 from engram.node.rpc.arriving import ArrivingBodies
 from engram.node.rpc.bodies import MAX_BODY_BYTES, SMALL_BODY_BYTES, BodyForm, receive
+from engram.node.rpc.connection import Handler, HttpConnection, refusals
 from engram.node.rpc.dispatcher import Dispatcher
 from engram.node.rpc.events import EventHub
+from engram.node.rpc.guard import Guard, is_of_a_page
 from engram.node.rpc.limits import DEFAULT_LIMITS, RpcLimits
 from engram.node.rpc.outlets import ClientLine, SocketOutlet
 from engram.node.rpc.refusals import HttpRefusal
@@ -46,7 +45,6 @@ READ_BUFFER_BYTES: Final = 16 * 1024
 """Twice as much of a body is buffered for each connection while its request waits for a place."""
 MAX_IN_HAND: Final = 8
 """How many messages of one WebSocket are answered at once; a slow one does not hold up the next."""
-LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 _HEIGHT: Final = re.compile("[0-9]{1,20}")
 _BLOB_ID: Final = re.compile("[0-9A-Fa-f]{64}")
 _PORT_TAKEN: Final = "stop the program there, or set --rpc-port (0 takes a free port)"
@@ -55,7 +53,6 @@ BlobSource = Callable[[bytes], Awaitable[bytes | None]]
 MetricsSource = Callable[[], Awaitable[tuple[bytes, str]]]
 ProbeSource = Callable[[str, Mapping[str, str]], Awaitable[tuple[int, Mapping[str, object]]]]
 """Answers `health` and `ready` with the conditions of the query: an HTTP status and a JSON object."""
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class RpcServer:
@@ -75,9 +72,9 @@ class RpcServer:
         token: str,
         names: Collection[str] = (),
         limits: RpcLimits = DEFAULT_LIMITS,
+        pages: Pages | None = None,
     ) -> None:
         """`token` opens admin methods; `names` are accepted as Host besides the local names and `host`."""
-        assert token, "an empty token would open every admin method; `load_token` returns none"
         self._dispatcher = dispatcher
         self._hub = hub
         self._pacing = pacing
@@ -85,8 +82,9 @@ class RpcServer:
         self._metrics = metrics
         self._probe = probe
         self._host = host
-        self._token = token.encode()
-        self._names = frozenset(name.lower() for name in (*LOCAL_NAMES, _bracketed(host), *names))
+        self._pages = pages
+        self._reading = dispatcher.reading()
+        self._door = Guard(host, names, token, pages=pages is not None)
         self._limits = limits
         self._places = RpcPlaces(limits)
         bounds = {False: limits.arriving_bytes, True: limits.own_arriving_bytes}
@@ -102,7 +100,7 @@ class RpcServer:
 
         Raises `PortTaken`, `PortForbidden`, `AddressUnusable`.
         """
-        application = web.Application(middlewares=[_refusals, self._guard])
+        application = web.Application(middlewares=[refusals, self._guard])
         application.router.add_post("/", self._post, expect_handler=_later)
         application.router.add_get("/ws", self._websocket)
         application.router.add_get("/hold", self._hold)
@@ -110,6 +108,9 @@ class RpcServer:
         application.router.add_get("/metrics", self._get_metrics)
         application.router.add_get("/health", self._get_probe)
         application.router.add_get("/ready", self._get_probe)
+        if self._pages is not None:
+            application.router.add_get(PREFIX.rstrip("/"), _to_the_pages)
+            application.router.add_get(PREFIX + "{path:.*}", self._get_page)
         runner = web.AppRunner(application, handle_signals=False, shutdown_timeout=self._limits.close_s)
         await runner.setup()
         assert runner.server is not None, "`setup` has just made the server"
@@ -121,7 +122,7 @@ class RpcServer:
             "read_bufsize": READ_BUFFER_BYTES,
             "auto_decompress": False,  # `bodies` unpacks, within a bound
         }
-        protocol = partial(_Connection, runner.server, **settings)
+        protocol = partial(HttpConnection, runner.server, **settings)
         async with Acceptor(protocol, self._limits.accept, paused=logs.no_descriptor) as acceptor:
             self._acceptor = acceptor
             try:
@@ -135,24 +136,8 @@ class RpcServer:
                 await runner.cleanup()
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        host = request.headers.get("Host", "").lower()
-        name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-        if name not in self._names:
-            raise HttpRefusal(
-                403,
-                "unknown Host; use a name of this machine, or add this one to rpc_names",
-                expected=sorted(self._names),
-                got=host[:80],
-            )
-        if "Origin" in request.headers:
-            raise HttpRefusal(403, "requests from web pages are refused; send no Origin header")
-        if "Authorization" in request.headers and not self._is_admin(request):
-            raise HttpRefusal(
-                401,
-                "wrong token; the right one is in the file rpc.token of the node's data directory",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._door.check(request.path, request.headers)
         return await handler(request)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
@@ -225,9 +210,18 @@ class RpcServer:
             self._acceptor.rank(request.transport, standing)
 
     def _is_admin(self, request: web.Request) -> bool:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        given = token.encode("utf-8", "surrogateescape")
-        return scheme.lower() == "bearer" and hmac.compare_digest(given, self._token)
+        return self._door.is_admin(request.headers)
+
+    async def _get_page(self, request: web.Request) -> web.StreamResponse:
+        """A file of the explorer, which counts as a request like any other."""
+        assert self._pages is not None, "the route exists only where there are pages"
+        path, seen = request.match_info["path"], request.headers.get("If-None-Match", "")
+        async with self._in_hand(request, False, self._places.request(_client_of(request), admin=False)):
+            answer = self._pages.answer(path, seen)
+        if answer is None:
+            raise HttpRefusal(404, f"the explorer has no such file; it begins at {PREFIX}")
+        response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+        return await self._sent(request, response)
 
     async def _get_blob(self, request: web.Request) -> web.StreamResponse:
         text, admin = request.match_info["id"], self._is_admin(request)
@@ -251,11 +245,12 @@ class RpcServer:
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         admin, host = self._is_admin(request), _client_of(request)
+        dispatcher = self._reading if is_of_a_page(request.headers) else self._dispatcher
 
         async def serve(socket: web.WebSocketResponse) -> None:
             async with asyncio.TaskGroup() as group:
                 outlet = SocketOutlet(socket, self._line(request))
-                session = EventSession(self._dispatcher, self._hub, outlet, group, admin=admin)
+                session = EventSession(dispatcher, self._hub, outlet, group, admin=admin)
                 turns = asyncio.Semaphore(MAX_IN_HAND)
                 try:
                     async for message in socket:
@@ -315,60 +310,16 @@ class RpcServer:
         return socket
 
 
-class _Connection(web.RequestHandler):
-    """One HTTP connection. What is no HTTP is refused as all else is; only bugs of this node are logged."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer to what is no HTTP request, and to a request that has met a bug."""
-        if status < 500:
-            response = _refused(
-                HttpRefusal(status, "this is no HTTP/1.1 request; see the node's RPC reference")
-            )
-        else:
-            logs.get_logger("rpc").error("internal error", path=request.path, exc_info=exc)
-            if request.writer.output_size > 0:
-                raise ConnectionError("a part of the answer has been sent already")
-            response = _refused(HttpRefusal(status, "internal error; the node's log has the details"))
-        response.force_close()
-        return response
-
-
-@web.middleware
-async def _refusals(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Gives every refusal the same form, those of aiohttp's router included."""
-    try:
-        return await handler(request)
-    except HttpRefusal as refusal:
-        return _refused(refusal)
-    except web.HTTPException as error:
-        headers = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
-        return _refused(HttpRefusal(error.status, f"{error.reason}; see the RPC reference", headers=headers))
-    except ConnectionError:  # the client has gone; if this were raised, it would be logged as a bug
-        return web.Response(status=400)
-
-
-def _refused(refusal: HttpRefusal) -> web.Response:
-    return web.Response(
-        status=refusal.status,
-        text=refusal.body(),
-        headers=refusal.headers,
-        content_type="application/json",
-    )
-
-
 async def _answered(session: EventSession, raw: str | bytes, places: AsyncExitStack) -> None:
     """Answers one message, and gives its places back before the reply is sent."""
     async with places:
         reply = await session.answer(raw)
     await session.send(reply)
+
+
+async def _to_the_pages(request: web.Request) -> web.StreamResponse:
+    """Where the explorer begins: its files are named from there."""
+    return web.Response(status=308, headers={"Location": PREFIX})
 
 
 async def _later(request: web.Request) -> None:
@@ -393,7 +344,3 @@ def _client_of(request: web.BaseRequest) -> str:
     """The host from which a request comes, as limits count hosts."""
     address = request.transport.get_extra_info("peername") if request.transport is not None else None
     return host_of(str(address[0])) if address else "unknown"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -47,7 +47,7 @@ class TransactionMethods:
     render: Renderer
     max_bytes: int
 
-    @rpc_method()
+    @rpc_method(changes=True)
     async def tx_submit(self, raw: bytes, replace: bool = False) -> dict[str, Any]:
         """Hand a signed transaction to the mempool; refused with the code of the rule that it breaks.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import engram
+from engram.node.explorer.serving import STATIC
 from tests.support.node_process import NodeCommand, processes
 from tests.support.source_tree import (
     NOT_SHIPPED,
@@ -81,8 +82,10 @@ def test_the_wheel_holds_the_listed_packages_and_their_data(wheel: Path) -> None
     assert {name.partition("/")[0] for name in names} == {"engram"}
     assert {name.removeprefix("engram/") for name in names} == expected
     data = {name for name in expected if not name.endswith(".py")}
-    others = {name for name in data if not name.startswith("participant/data/")}
-    assert others == {"py.typed", "docs/glossary.md"}
+    folders = ("participant/data/", "node/explorer/static/")
+    assert {name for name in data if not name.startswith(folders)} == {"py.typed", "docs/glossary.md"}
+    pages = {path.relative_to(ROOT).as_posix() for path in STATIC.rglob("*") if path.is_file()}
+    assert {name for name in data if name.startswith("node/explorer/static/")} == pages
 
 
 def test_the_wheel_carries_its_licence(wheel: Path) -> None:

@@ -128,9 +128,10 @@ def new_server(hub: EventHub, pacing: Pacing | None = None, **settings: Any) -> 
         """Publishes an event."""
         hub.publish(topic, {"published": topic})
 
-    handlers = (ping, echo, count, pay, refuse, publish, wait)
+    handlers = (ping, echo, count, pay, refuse, wait)
     methods = [method_of(each.__name__, each) for each in handlers]
     methods.append(method_of("miner_pace", pace))
+    methods.append(method_of("publish", publish, changes=True))
     table = method_table((*methods, method_of("stop", stop, admin=True)))
     dispatcher = Dispatcher(table, lambda name, error: bugs.append(error))
     defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "token": TOKEN}

@@ -1,0 +1,32 @@
+// Every page: the path behind the #, the module in views/, and the word in the navigation, or, for a page
+// that does not stand there, the path of the one `under` which it is.
+
+export const routes = [
+  { path: "", view: "overview", nav: "Overview" },
+];
+
+/** The route of a path such as `/block/12?x=1`, with its parameters; null where no page has it. */
+export function find(hash) {
+  const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
+  const given = path.split("/").filter(Boolean);
+  for (const route of routes) {
+    const asked = route.path.split("/").filter(Boolean);
+    if (asked.length !== given.length) continue;
+    const params = { query: new URLSearchParams(query) };
+    const fits = asked.every((part, at) => {
+      if (!part.startsWith(":")) return part === given[at];
+      params[part.slice(1)] = decoded(given[at]);
+      return true;
+    });
+    if (fits) return { route, params };
+  }
+  return null;
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
