@@ -27,6 +27,7 @@ COMMANDS = MappingProxyType[str, str](
         "run": "Run a node until Ctrl-C, SIGTERM or SIGHUP, which stop it with status 0.",
         "config": "Show a node's settings, and where each value comes from.",
         "status": "Show on one screen how the node fares, and what needs attention.",
+        "explore": "Explore the node's chain in a browser: blocks, accounts, rounds, models.",
         "node": "Show, adjust and stop the running node.",
         "localnet": "Start, show and stop a network of nodes on this machine.",
         "experiment": "Run an experiment cell by cell, and write its report with tables and plots.",

@@ -12,6 +12,10 @@ class KeyNotChosen(InvalidInput):
     """The data directory does not hold exactly one key: name one with --key."""
 
 
+class ExplorerOff(InvalidInput):
+    """This node serves no pages: set rpc_explorer = true in its engram.toml, and start it anew."""
+
+
 class SeedInvalid(InvalidInput):
     """The seed is not 64 hexadecimal digits, the 32 bytes of an Ed25519 private key."""
 

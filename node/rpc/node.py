@@ -86,6 +86,7 @@ class NodeMethods:
             "mining": self.mining.setup.active,
             "rpc_port": status.rpc.port if status.rpc is not None else status.config.rpc_port,
             "p2p_port": self.peers.port,
+            "explorer": status.config.rpc_explorer,
             "data_dir": str(status.config.data_dir),
             "rss_bytes": status.resident_bytes,
             "uptime_s": round(status.clock.monotonic() - status.started_s, 3),
