@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from engram.library.sync import SyncRound as SyncRound
     from engram.library.verifying import ProofVerdict as ProofVerdict
     from engram.library.verifying import verify as verify
+    from engram.primitives.errors import ChainError as ChainError
 
 _HOMES = {
     "AsyncChain": ("engram.library.chain", "AsyncChain"),
+    "ChainError": ("engram.primitives.errors", "ChainError"),
     "Evaluation": ("engram.library.evaluation", "Evaluation"),
     "Network": ("engram.library.network", "Network"),
     "ProofVerdict": ("engram.library.verifying", "ProofVerdict"),
