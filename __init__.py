@@ -1,8 +1,8 @@
 """Engram: a proof-of-work chain whose state transition runs integer neural networks.
 
 What programs use stands here: `connect` to a chain, `dev_node` and `localnet` to try one, `Network` for the
-integers of a model, `load_data` for rows. `AsyncChain` is for programs with an event loop. docs/library.md
-shows how.
+integers of a model, `load_data` for rows, `verify` for proofs. `AsyncChain` is for programs with an event
+loop. docs/library.md shows how.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ if TYPE_CHECKING:
     from engram.library.sync import SyncChain as SyncChain
     from engram.library.sync import SyncModel as SyncModel
     from engram.library.sync import SyncRound as SyncRound
+    from engram.library.verifying import ProofVerdict as ProofVerdict
+    from engram.library.verifying import verify as verify
+    from engram.primitives.errors import ChainError as ChainError
 
 _HOMES = {
     "AsyncChain": ("engram.library.chain", "AsyncChain"),
+    "ChainError": ("engram.primitives.errors", "ChainError"),
     "Evaluation": ("engram.library.evaluation", "Evaluation"),
     "Explanation": ("engram.library.explanation", "Explanation"),
     "Fidelity": ("engram.library.fidelity", "Fidelity"),
     "Network": ("engram.library.network", "Network"),
+    "ProofVerdict": ("engram.library.verifying", "ProofVerdict"),
     "SyncChain": ("engram.library.sync", "SyncChain"),
     "SyncModel": ("engram.library.sync", "SyncModel"),
     "SyncRound": ("engram.library.sync", "SyncRound"),
@@ -38,6 +43,7 @@ _HOMES = {
     "dev_node": ("engram.library.nodes", "dev_node"),
     "load_data": ("engram.library.rows", "load_data"),
     "localnet": ("engram.library.nodes", "localnet"),
+    "verify": ("engram.library.verifying", "verify"),
 }
 """Where each name of the library stands. It is imported when it is first used, so `import engram` is fast."""
 

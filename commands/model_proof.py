@@ -100,23 +100,17 @@ def attest(file: Path, proof: Path, check: Check, force: bool, as_json: bool) ->
     """
     from hashlib import sha256
 
-    from engram.commands.support.proof_words import digests_per_s, facts, limits, proves
-    from engram.participant.export import load_weights
-
     output = file.with_name(file.name + SUFFIX)
     check_free(output, force=force)
-    report = check.report(proof)
-    if not report.anchored:
+    verdict = check.verdict(proof, file)
+    if not verdict.accepted:
         raise NotAnchored
-    load_weights(file, report.network)
-    rate = digests_per_s(report.spec.pow)
-    known = facts(report, rate)
     digest = sha256(file.read_bytes()).hexdigest()
     predicate: dict[str, Any] = {
-        **known,
+        **verdict.facts,
         "proof": {"name": proof.name, "digest": {"sha256": sha256(proof.read_bytes()).hexdigest()}},
-        "proves": proves(known, rate),
-        "does_not_prove": limits(known, weights_checked=True),
+        "proves": verdict.proves,
+        "does_not_prove": verdict.does_not_prove,
     }
     statement = {
         "_type": STATEMENT_TYPE,
@@ -125,7 +119,7 @@ def attest(file: Path, proof: Path, check: Check, force: bool, as_json: bool) ->
         "predicate": predicate,
     }
     output.write_text(json.dumps(statement, indent=2) + "\n", "utf-8")
-    result = {"statement": str(output), "subject": file.name, "sha256": digest, "root": known["root"]}
+    result = {"statement": str(output), "subject": file.name, "sha256": digest, "root": verdict.facts["root"]}
     if as_json:
         print_json(result)
     else:

@@ -16,8 +16,7 @@ from engram.commands.support.proof_check import Check, with_check
 from engram.commands.support.reading import label_option, mapping_option
 
 if TYPE_CHECKING:
-    from engram.consensus.proof import ProofReport
-    from engram.nn.network import Parameters
+    from engram.library.network import Network
 
 
 @click.command(
@@ -83,62 +82,38 @@ def command(
     anchored" and the exit status is 1: anybody could have made such a file, and the text says how long it
     would take on this machine. A proof that breaks a rule is refused with an error and a status of 65 or 75.
     """
-    from engram.commands.support.proof_words import (
-        ANCHORED,
-        NOT_ANCHORED,
-        digests_per_s,
-        facts,
-        for_people,
-        limits,
-        proves,
-    )
+    from engram.library.proof_words import for_people
 
     if data is None:
         refuse_given(("label", "mapping", "first", "rows"), "goes with --predict only")
     elif weights is None:
         raise click.UsageError("--predict goes with --model", click.get_current_context())
-    report = check.report(file)
-    rate = digests_per_s(report.spec.pow)
-    known = facts(report, rate)
-    parameters = None if weights is None else _checked_weights(weights, report)
-    proved = proves(known, rate)
-    if weights is not None:
-        proved.append(f"The file {weights.name} holds exactly the weights and biases of this version.")
-    unproved = limits(known, weights_checked=weights is not None)
+    verdict = check.verdict(file, weights)
     answers = None
-    if data is not None and parameters is not None:
-        answers = _predicted(report, parameters, rows_of(RowsOfFile(data, label, mapping), first, rows))
+    if data is not None and verdict.network is not None:
+        answers = _predicted(verdict.network, rows_of(RowsOfFile(data, label, mapping), first, rows))
     if as_json:
-        lists = {"proves": proved, "does_not_prove": unproved}
-        print_json({**known, "weights_checked": weights is not None, **lists, "predictions": answers})
+        lists = {"proves": verdict.proves, "does_not_prove": verdict.does_not_prove}
+        checked = {"weights_checked": verdict.network is not None}
+        print_json({**verdict.facts, **checked, **lists, "predictions": answers})
     else:
-        click.echo(ANCHORED if report.anchored else NOT_ANCHORED)
-        print_fields(for_people(known).items())
+        headline, _, conclusion = str(verdict).partition("\n")
+        click.echo(headline)
+        print_fields(for_people(verdict.facts).items())
         if answers is not None:
-            click.echo(f"\nPredictions of version {report.version.number}, computed here from {weights}:")
+            number = verdict.facts["version"]
+            click.echo(f"\nPredictions of version {number}, computed here from {weights}:")
             show_classes(answers)
-        heading = "What this proves" if report.anchored else "What the file claims"
-        for title, sentences in ((heading, proved), ("What this does not prove", unproved)):
-            click.echo(f"\n{title}:")
-            for sentence in sentences:
-                click.echo(f"- {sentence}")
-    if not report.anchored:
+        click.echo(conclusion)
+    if not verdict.accepted:
         click.get_current_context().exit(NOT_ANCHORED_STATUS)
 
 
-def _checked_weights(weights: Path, report: ProofReport) -> Parameters:
-    from engram.participant.export import load_weights
-
-    return load_weights(weights, report.network)
-
-
-def _predicted(report: ProofReport, parameters: Parameters, chosen: ChosenRows) -> list[dict[str, Any]]:
+def _predicted(network: Network, chosen: ChosenRows) -> list[dict[str, Any]]:
     """What the version predicts for rows of a data set, with their labels."""
-    from engram.nn.network import forward
     from engram.node.rpc.explain import explained, features_of
 
-    spec = report.network.spec
-    logits = forward(spec, parameters, features_of(chosen.features, spec.inputs)).tolist()
+    logits = network.logits(features_of(chosen.features, network.inputs)).tolist()
     predictions: list[dict[str, Any]] = [dict(explained(row)) for row in logits]
     chosen.explain(predictions)
     return predictions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import Any, Unpack
 
 import numpy.typing as npt
 
+from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.library.connection import Connection
 from engram.library.model import AsyncModel
 from engram.library.opening import OpeningOptions, check_given, model_plan, round_plan
@@ -68,6 +70,10 @@ class AsyncChain(Connection):
         """The newest block of the node's best chain."""
         found = await self.client.call("chain_head")
         return Head(int(found["height"]), str(found["id"]), int(found["ticks"]))
+
+    async def spec(self) -> ChainSpec:
+        """Every constant of the chain, as this node has it; `engram.verify` takes it as `chain`."""
+        return load_spec(json.dumps(await self.client.call("chain_spec")))
 
     async def account(self, address: str | None = None) -> AccountFacts:
         """An account; by default that of the key. Raises `KeyMissing`."""

@@ -16,6 +16,12 @@ class OptionInvalid(InvalidInput):
     """An option has a value that it does not know."""
 
 
+class SpecNotGiven(InvalidInput):
+    """The proof is of a chain whose ChainSpec is not here: name the preset or the file with --chain (in
+    Python, chain=).
+    """
+
+
 class OnnxMissing(NotReady):
     """ONNX is not installed: install it with `pip install engram[onnx]`."""
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Self, TypeVar, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from engram.consensus.chainspec import ChainSpec
 from engram.library.chain import AccountFacts, AsyncChain, Head
 from engram.library.evaluation import Evaluation
 from engram.library.explanation import Ancestry, Explanation
@@ -81,6 +82,10 @@ class SyncChain:
     def head(self) -> Head:
         """The newest block."""
         return self._portal.run(self._inner.head())
+
+    def spec(self) -> ChainSpec:
+        """Every constant of the chain."""
+        return self._portal.run(self._inner.spec())
 
     def account(self, address: str | None = None) -> AccountFacts:
         """An account; by default that of the key."""

@@ -1,4 +1,4 @@
-"""Amounts of the chain as text for people: coins, and mean losses. A coin is 10^8 sparks."""
+"""Amounts of the chain as text for people: coins, mean losses, accuracies. A coin is 10^8 sparks."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def format_coins(sparks: int) -> str:
 def mean_loss(loss: int, rows: int) -> str:
     """The mean loss in nats a row, from an exact sum in Q24 nats; "-" if no row was scored."""
     return f"{loss / rows / Q24:.4f}" if rows else "-"
+
+
+def accuracy(correct: int, rows: int) -> str:
+    """The percentage of rows that were classified correctly; "-" if no row was scored."""
+    return f"{100 * correct / rows:.2f} %" if rows else "-"

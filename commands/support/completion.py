@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from engram.commands.support.output import SHORT_DIGITS
+from engram.participant.short_ids import SHORT_DIGITS
 
 _PATIENCE_S: Final = 2.0
 

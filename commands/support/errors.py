@@ -36,10 +36,6 @@ class DirectoryNotWritable(InvalidInput):
     """The directory cannot be written to: change to another one, or name another one."""
 
 
-class SpecNotGiven(InvalidInput):
-    """The proof is of a chain whose ChainSpec is not here: name the preset or the file with --chain."""
-
-
 class NotAnchored(InvalidInput):
     """The proof is consistent but not anchored: give a --checkpoint or --min-work that you trust."""
 

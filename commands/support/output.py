@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
+from engram.participant.short_ids import short as short
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-SHORT_DIGITS: Final = 12
-"""Hexadecimal digits of an id in a table; commands take any unambiguous beginning of an id."""
 ID_DIGITS: Final = 64
 LONG_VALUE: Final = 24
 """If a member of a list has more characters than this, each member is printed on a line of its own."""
@@ -107,11 +107,6 @@ def show(value: object) -> str:
             return ", ".join(show(item) for item in value)
         case _:
             return str(value)
-
-
-def short(identity: str) -> str:
-    """The first digits of a hexadecimal id, which commands accept in its place; "-" for an id of zeros."""
-    return identity[:SHORT_DIGITS] if identity.strip("0") else "-"
 
 
 def _objects(value: object) -> list[Mapping[str, object]]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.completion import complete_files
-from engram.commands.support.errors import SpecNotGiven
 from engram.commands.support.options import data_dir_option
 from engram.commands.support.param_types import HASH
 
 if TYPE_CHECKING:
-    from engram.consensus.chainspec import ChainSpec
-    from engram.consensus.proof import ProofReport
+    from engram.library.verifying import ProofVerdict
 
 PRESETS: Final = ("main", "test")
 
@@ -48,46 +43,18 @@ class Check:
         self._checkpoint = checkpoint
         self._min_work = min_work or 0
 
-    def report(self, file: Path) -> ProofReport:
-        """Reads and checks a bundle.
+    def verdict(self, file: Path, weights: Path | None = None) -> ProofVerdict:
+        """Reads and checks a bundle, and a file of weights if one is named. Raises as `verify` does."""
+        from engram.library.verifying import verify
 
-        Raises `SpecNotGiven`, and what `open_bundle` and `verify_bundle` raise.
-        """
-        from engram.consensus.bundle import MAX_BUNDLE_BYTES, open_bundle
-        from engram.consensus.proof import verify_bundle
-
-        with file.open("rb") as stream:
-            raw = stream.read(MAX_BUNDLE_BYTES + 1)
-        bundle = open_bundle(raw)
-        return verify_bundle(
-            bundle,
-            self._spec(bundle.spec_id),
-            time.time_ns() // 1_000_000,
+        return verify(
+            file,
             checkpoint=self._checkpoint,
             min_work=self._min_work,
+            chain=self._chain,
+            data_dir=self._data_dir,
+            network=weights,
         )
-
-    def _spec(self, wanted: bytes) -> ChainSpec:
-        """The spec that --chain names; else the data directory's or a preset, if it is the wanted one."""
-        from engram.consensus.chainspec import main, spec_id, test
-        from engram.node.configsources import load_config
-        from engram.node.datadir import read_spec, read_spec_file
-        from engram.node.errors import ChainNotFound, ConfigInvalid
-
-        presets = dict(zip(PRESETS, (main, test), strict=True))
-        if self._chain is not None:
-            if self._chain in presets:
-                return presets[self._chain]()
-            return read_spec_file(Path(self._chain), pipes=True)
-        known = [preset() for preset in presets.values()]
-        # A proof is checked by people who have no node, no settings and perhaps no home directory.
-        with suppress(ChainNotFound, ConfigInvalid):
-            data_dir = load_config({"data_dir": self._data_dir}, os.environ).config.data_dir
-            known.insert(0, read_spec(data_dir))
-        for spec in known:
-            if spec_id(spec) == wanted:
-                return spec
-        raise SpecNotGiven(got=wanted)
 
 
 def with_check(function: Callable[..., None]) -> Callable[..., None]:

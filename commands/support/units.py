@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from engram.node.amounts import Q24 as Q24
+from engram.node.amounts import accuracy as accuracy
 from engram.node.amounts import mean_loss as mean_loss
 from engram.participant.coins import format_coins, parse_coins
 
@@ -86,8 +87,3 @@ class CoinsType(click.ParamType[int]):
 
 
 COINS: Final = CoinsType()
-
-
-def accuracy(correct: int, rows: int) -> str:
-    """The percentage of rows that were classified correctly; "-" if no row was scored."""
-    return f"{100 * correct / rows:.2f} %" if rows else "-"

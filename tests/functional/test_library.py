@@ -31,6 +31,7 @@ from engram.participant.errors import (
     PassphraseMissing,
     RoundMissed,
     SecretsNotFound,
+    WeightsMismatch,
 )
 from engram.participant.notices import Notice
 from engram.participant.tables.errors import DataDoubtful
@@ -98,6 +99,22 @@ def test_a_proof_is_what_the_node_gives(model: SyncModel, tmp_path: Path) -> Non
     proof = model.prove()
     assert proof.save(tmp_path / "model.proof").read_bytes() == proof.raw
     assert len(proof.facts["block"]) == 64
+
+
+def test_a_proof_names_one_network_and_no_other(chain: SyncChain, model: SyncModel, tmp_path: Path) -> None:
+    proof, network = model.prove(), model.pull()
+    spec = chain.spec()
+    network.save(tmp_path / "v1.npz")
+    for given in (network, tmp_path / "v1.npz"):
+        verdict = engram.verify(proof, checkpoint=proof.facts["block"], chain=spec, network=given)
+        assert verdict.accepted
+        assert verdict.network == network
+        assert verdict.proves[-1].endswith("holds exactly the weights and biases of this version.")
+        assert verdict.facts["root"] == network.root.hex()
+    model.pull(version=0).save(tmp_path / "v0.npz")
+    for other in (model.pull(version=0), tmp_path / "v0.npz"):
+        with pytest.raises(WeightsMismatch):
+            engram.verify(proof, min_work=1, chain=spec, network=other)
 
 
 def test_what_is_on_the_chain_is_found_by_the_beginning_of_its_id(chain: SyncChain, model: SyncModel) -> None:

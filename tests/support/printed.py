@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
 import subprocess
 import sysconfig
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import IO
+
+import pytest
 
 WAIT_S = 600.0
 """No test depends on it: it turns a hang into a failure."""
@@ -69,3 +72,26 @@ def played(scripts: Sequence[str], folder: Path) -> tuple[str, str]:
         assert node.wait(timeout=WAIT_S) in (0, 128 + signal.SIGINT, -signal.SIGINT)
     assert "Traceback" not in said
     return printed, said
+
+
+def follow(text: str, folder: Path) -> str:
+    """Does what a page says, block by block, in an empty data directory; returns all that is printed.
+
+    Shell blocks are one shell each. Python blocks are one program, which goes on from block to block.
+    """
+    printed = io.StringIO()
+    names: dict[str, object] = {}
+    settings = {"ENGRAM_DATA_DIR": str(folder / "data"), "ENGRAM_RPC_PORT": "0", "ENGRAM_P2P_PORT": "0"}
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.chdir(folder)
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        for language, script in re.findall(r"^```(sh|python)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            if language == "python":
+                exec(compile(script, "page", "exec"), names)
+                continue
+            with (folder / "notes.log").open("a") as notes, shell(script, folder, notes) as process:
+                told, _ = process.communicate(timeout=WAIT_S)
+            printed.write(told)
+            assert process.returncode == 0, script + told + (folder / "notes.log").read_text()
+    return printed.getvalue()

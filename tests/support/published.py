@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from engram.commands.support.proof_words import facts, limits, proves
 from engram.consensus import proof
 from engram.consensus.block import BlockHeader
 from engram.consensus.bundle import ProofBundle, open_bundle, seal_bundle
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.genesis import genesis
+from engram.library.proof_words import facts, limits, proves
 from engram.node.rpc.headview import HeadView
 from engram.node.rpc.proofs import build_bundle
 from engram.node.storage.schema import Verdict

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from engram.commands.support import proof_words
 from engram.consensus.bundle import ProofBundle, ProvenRecord
 from engram.consensus.proof import ProofReport
+from engram.library import proof_words
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.smt import SmtProof
 from engram.statemachine.records import NamedWitness

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from engram.commands.support.output import short
-from engram.commands.support.units import accuracy, mean_loss
+from engram.node.amounts import accuracy, mean_loss
+from engram.participant.short_ids import short
 from engram.primitives.keys import format_address
 
 if TYPE_CHECKING:

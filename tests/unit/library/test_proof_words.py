@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from engram.commands.support.proof_words import digests_per_s, duration, facts, limits, proves
 from engram.consensus.proof import ProofReport, verify_bundle
+from engram.library.proof_words import digests_per_s, duration, facts, limits, proves
 from engram.nn.growth import Growth
 from engram.nn.layers import Output
 from engram.nn.tensor import Explicit

@@ -1,0 +1,89 @@
+"""`engram.verify` on a mined line of headers: anchors, the chain that is meant, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import engram
+from engram.consensus.bundle import seal_bundle
+from engram.consensus.chainspec import dump_spec
+from engram.consensus.errors import CheckpointMissing, InsufficientWork, ProofDamaged, WrongSpec
+from engram.library.errors import OptionInvalid, SpecNotGiven
+from engram.library.model import Proof
+from tests.support.proof_chain import RECORDS, SPEC, bundle_of, mined_line, tree_of
+
+TREE = tree_of(*RECORDS)
+LINE = mined_line(SPEC, 4, TREE.root, depth=1)
+RAW = seal_bundle(bundle_of(LINE, TREE, depth=1))
+
+
+@pytest.fixture(autouse=True)
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody without a node, whose data directory is empty."""
+    monkeypatch.setenv("ENGRAM_DATA_DIR", str(tmp_path / "none"))
+
+
+def test_a_proof_is_bytes_a_file_or_what_a_model_gives(tmp_path: Path) -> None:
+    file = Proof(RAW, {}).save(tmp_path / "model.proof")
+    verdicts = [engram.verify(given, chain=SPEC) for given in (RAW, file, str(file), Proof(RAW, {}))]
+    assert [verdict.facts["root"] for verdict in verdicts] == [verdicts[0].facts["root"]] * 4
+    assert not any(verdict.accepted for verdict in verdicts)
+
+
+def test_only_an_anchor_makes_a_proof_accepted() -> None:
+    nothing = engram.verify(RAW, chain=SPEC)
+    assert str(nothing).startswith("consistent, not anchored\n\nWhat the file claims:\n- Nothing yet.")
+    block = nothing.facts["block"]["id"]
+    anchors: tuple[dict[str, Any], ...] = (
+        {"checkpoint": block},
+        {"checkpoint": bytes.fromhex(block)},
+        {"min_work": 5_000},
+    )
+    for anchor in anchors:
+        verdict = engram.verify(RAW, chain=SPEC, **anchor)
+        assert verdict.accepted
+        assert verdict.facts["verdict"] == "accepted"
+        assert str(verdict).startswith("accepted\n\nWhat this proves:\n- ")
+        assert str(verdict).endswith(verdict.does_not_prove[-1])
+        assert verdict.network is None
+        assert "check the file with --model" in verdict.does_not_prove[-1]
+    with pytest.raises(CheckpointMissing):
+        engram.verify(RAW, chain=SPEC, checkpoint="ab" * 32)
+    with pytest.raises(InsufficientWork):
+        engram.verify(RAW, chain=SPEC, min_work=10**9)
+
+
+def test_the_chain_is_the_one_that_the_verifier_means(tmp_path: Path) -> None:
+    with pytest.raises(SpecNotGiven):
+        engram.verify(RAW)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    file = folder / "chain.json"
+    file.write_text(dump_spec(SPEC))
+    by_file, by_folder = engram.verify(RAW, chain=file), engram.verify(RAW, data_dir=folder)
+    assert by_file.facts["spec_id"] == by_folder.facts["spec_id"]
+    for preset in ("main", "test"):
+        with pytest.raises(WrongSpec):
+            engram.verify(RAW, chain=preset)
+
+
+def test_a_changed_byte_is_refused() -> None:
+    for place in (0, len(RAW) // 2, len(RAW) - 1):
+        changed = bytearray(RAW)
+        changed[place] ^= 1
+        with pytest.raises(ProofDamaged):
+            engram.verify(bytes(changed), chain=SPEC, min_work=1)
+
+
+@pytest.mark.parametrize("wrong", ["", "00b1f2", "zz" * 32, b"\x00" * 31])
+def test_the_beginning_of_an_id_is_no_checkpoint(wrong: str | bytes) -> None:
+    with pytest.raises(OptionInvalid):
+        engram.verify(RAW, chain=SPEC, checkpoint=wrong)
+
+
+def test_work_is_not_negative() -> None:
+    with pytest.raises(OptionInvalid):
+        engram.verify(RAW, chain=SPEC, min_work=-1)
