@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engram.commands.support.explaining import explained_rows, picture_option, show_explained
 from engram.commands.support.files import check_free, output_option
 from engram.commands.support.founding import make_sure, yes_option
 from engram.commands.support.lookup import model_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.param_types import HASH
-from engram.commands.support.predictions import ChosenRows, show_predictions, with_rows
+from engram.commands.support.predictions import ChosenRows, with_rows
 from engram.commands.support.reading import label_option, mapping_option
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
@@ -32,31 +33,38 @@ version_option = click.option(
     "predict",
     cls=Command,
     example="engram model predict --data digits --first 10 --rows 3\n"
+    "engram model predict --data test.csv --rows 500 --json\n"
     "engram model predict 3fa2 --row 0,0,5,13,9,1,0,0,… --version 1",
 )
 @model_argument
 @with_rows
 @version_option
+@picture_option
 @with_session
 def predict(
     session: CommandSession,
     model: str | None,
     chosen: ChosenRows,
     version: int | None,
+    picture: bool | None,
 ) -> None:
-    """Ask the node which classes a version predicts for some rows, and who made its neurons.
+    """Ask the node which classes a version predicts for some rows, and whose neurons made the predictions.
 
     Give the rows with --row, or take them from a data set with --data, --first and --rows. One node computes
     the answer at no cost and nothing is recorded; `engram model infer` has every node compute it.
+
+    Up to three rows are shown one by one. "logit" is how strongly the predicted class speaks, "lead" how far
+    ahead of the next class it is; both are split exactly by who made the neurons, in nats. Of more rows, a
+    table names the group of neurons that did most for the lead.
     """
 
     async def action(client: RpcClient) -> Any:
         model_id = await find_model(client, model)
-        return await client.call("model_predict", id=model_id, rows=chosen.features, version=version)
+        return await explained_rows(client, model_id, chosen.features, version)
 
     result = session.run(action)
     chosen.explain(result["predictions"])
-    show_predictions(session, result)
+    show_explained(session, result, chosen, picture)
 
 
 @click.command(

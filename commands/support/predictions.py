@@ -15,7 +15,6 @@ from engram.commands.support.errors import RowsInvalid
 from engram.commands.support.options import refuse_given
 from engram.commands.support.output import Column, print_table
 from engram.commands.support.reading import label_option, mapping_option
-from engram.commands.support.session import CommandSession
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,12 @@ class ChosenRows:
     """The true class of each row, if the rows come from a data set that has them; else empty."""
     classes: tuple[str, ...] = ()
     """The label of each class, if a mapping names them."""
+    first: int = 0
+    """The number of the first row in its data set."""
+
+    def name(self, label: int) -> str:
+        """The label of a class as people know it: what a mapping calls it, else its number."""
+        return self.classes[label] if label < len(self.classes) else str(label)
 
     def explain(self, predictions: Sequence[dict[str, Any]]) -> None:
         """Adds to each prediction the row's true class, and the label of the predicted one, where known."""
@@ -103,22 +108,7 @@ def rows_of(given: RowsOfFile, first: int, count: int) -> ChosenRows:
         raise RowsInvalid(f"{source} has {there} rows", expected=f"at most {there}", got=first + count)
     chosen = slice(first, first + count)
     features: list[list[int]] = data.features[chosen].tolist()
-    return ChosenRows(features, list(data.labels[chosen]), data.classes)
-
-
-def show_predictions(session: CommandSession, result: dict[str, Any]) -> None:
-    """Prints the answer of `model_predict`: the predicted classes, then who made the version's neurons."""
-    if session.as_json:
-        session.show(result, ())
-        return
-    show_classes(result["predictions"])
-    click.echo(f"\nversion {result['version']} is made of")
-    lineage = (
-        Column("neurons", lambda row: row["neurons"], right=True),
-        Column("since version", lambda row: row["version"], right=True),
-        Column("author", lambda row: row["author"]),
-    )
-    session.show_rows(result["lineage"], lineage, "no hidden neurons")
+    return ChosenRows(features, list(data.labels[chosen]), data.classes, first)
 
 
 def show_classes(predictions: Sequence[dict[str, Any]]) -> None:
@@ -159,7 +149,7 @@ _OPTIONS = (
     ),
     click.option(
         "--rows",
-        type=click.IntRange(1, 1000),
+        type=click.IntRange(1),
         default=1,
         show_default=True,
         help="How many rows of --data to take.",

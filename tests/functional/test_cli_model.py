@@ -121,12 +121,30 @@ def test_predictions(scene: Scene, tmp_path: Path) -> None:
     found = shell.json("model", "evaluate", "--data", str(rows), "--version", "1")
     assert (found["model"], found["version"], found["confusion"]) == (scene.model, 1, [[1, 0], [1, 1]])
     assert "66.67 %" in shell.text("model", "evaluate", scene.model[:6], "--data", str(rows))
+    for item in (*answer["predictions"], *unsure["predictions"]):
+        terms = [*item["parts"], *item["rest"].values()]
+        assert sum(term["logit"] for term in terms) == max(item["logits"])
+        assert sum(term["margin"] for term in terms) == item["margin"]
     lines = shell.text("model", "predict", "--data", str(rows)).splitlines()
-    assert lines[0].split() == ["class", "probability", "label"]
-    assert lines[1].split()[0] == "0"
-    assert actor(ALICE) in lines[-1]
+    assert lines[0] == "row 0: class 0, which is right"
+    assert [line.split()[0] for line in lines[1:3]] == ["0", "1"], "no picture, but a bar for each class"
+    assert lines[4].split() == ["whose", "neurons", "logit", "lead", "over", "1"]
+    assert lines[5].startswith(f"version 1 by {actor(ALICE)[:6]}…{actor(ALICE)[-4:]} (classes 0-1)")
+    assert shell.error("model", "predict", "--data", str(rows), "--picture") == (65, "rows_invalid")
     assert shell.error("model", "predict", "--row", "1,2") == (65, "features_invalid")
     assert shell.error(*asked, "--version", "9") == (65, "missing_version")
+
+
+def test_predictions_of_many_rows_are_a_table(scene: Scene, tmp_path: Path) -> None:
+    shell, rows = scene.shell, tmp_path / "rows.csv"
+    rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n" * 100)
+    asked = ("model", "predict", "--data", str(rows), "--rows", "300")
+    said = shell.text(*asked).splitlines()
+    assert said[0].split() == ["row", "class", "probability", "label", "runner-up", "mostly", "by"]
+    assert [line.split()[0] for line in said[1:301]] == [str(number) for number in range(300)]
+    assert said[-1] == "version 1; 200 of 300 rows are right"
+    answers = shell.json(*asked)["predictions"]
+    assert [item["class"] for item in answers] == [0, 1, 0] * 100, "asked for in several batches"
 
 
 def test_predictions_with_the_names_of_a_mapping(scene: Scene, tmp_path: Path) -> None:
@@ -242,7 +260,9 @@ def test_pulled_weights_answer_without_a_node(
     proven = nobody.json(*asked)
     answers = scene.shell.json("model", "predict", "--data", str(rows), "--rows", "2")["predictions"]
     assert proven["weights_checked"]
-    assert proven["predictions"] == answers
+    assert proven["predictions"] == [
+        {name: each[name] for name in proven["predictions"][0]} for each in answers
+    ]
     said = nobody.text(*asked)
     assert "The file v1.npz holds exactly the weights and biases of this version." in said
     assert [line.split()[0] for line in said.partition("probability")[2].splitlines()[1:3]] == ["0", "1"]
