@@ -113,7 +113,7 @@ def unlabelled(
     titles: Sequence[str] = (),
 ) -> RawTable:
     """The table in a matrix of features whose rows have no labels."""
-    features = compact(np.ascontiguousarray(matrix))
+    features = compact(name, np.ascontiguousarray(matrix))
     return RawTable(
         name, kind, features, no_labels(len(features)), LabelColumn(NONE, "asked"), shape, tuple(titles)
     )
@@ -147,7 +147,7 @@ def matrix_table(
     return RawTable(
         name,
         kind,
-        compact(np.ascontiguousarray(np.delete(matrix, label, axis=1))),
+        compact(name, np.ascontiguousarray(np.delete(matrix, label, axis=1))),
         labels_of_numbers(name, matrix[:, label]),
         LabelColumn(titles[label] if titles else ends.get(label, str(label + 1)), how),
         (columns - 1,),

@@ -88,7 +88,9 @@ def read_idx_pair(images: Path, labels: Path, options: ReadOptions) -> RawTable:
     shape = pixels.shape[1:]
     flat = pixels.reshape(len(pixels), math.prod(shape))
     column = LabelColumn(labels.name, "format")
-    return RawTable(images.name, "idx", compact(flat), labels_of_numbers(labels.name, found), column, shape)
+    return RawTable(
+        images.name, "idx", compact(images.name, flat), labels_of_numbers(labels.name, found), column, shape
+    )
 
 
 def _read(path: Path, options: ReadOptions) -> npt.NDArray[np.generic]:

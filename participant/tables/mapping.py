@@ -136,7 +136,7 @@ def load_mapping(path: Path) -> DataMapping:
             low=_numbers(content["low"]),
             high=_numbers(content["high"]),
             columns=_texts(content["columns"]),
-            label=None if content["label"] is None else str(content["label"]),
+            label=None if content["label"] is None else _texts([content["label"]])[0],
             decimal=content["decimal"],
             size=_size(content["size"]),
             grey=_truth(content["grey"]),
@@ -357,12 +357,17 @@ def _texts(values: object) -> tuple[str, ...]:
         raise ValueError("a list of texts is missing")
     if any(len(text) > LABEL_LETTERS for text in values):
         raise ValueError("a name is too long")
+    "".join(values).encode()  # half of a character, which JSON can write, is a `ValueError`
     return tuple(values)
 
 
 def _numbers(values: object) -> tuple[float, ...]:
     if not isinstance(values, list) or not all(type(number) in (int, float) for number in values):
         raise ValueError("a list of numbers is missing")
-    if not all(math.isfinite(number) for number in values):
+    try:
+        numbers = tuple(float(number) for number in values)
+    except OverflowError as error:
+        raise ValueError("a number is too large") from error
+    if not all(map(math.isfinite, numbers)):
         raise ValueError("a number is not finite")
-    return tuple(float(number) for number in values)
+    return numbers

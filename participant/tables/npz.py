@@ -8,7 +8,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -24,9 +24,9 @@ from engram.participant.tables.errors import (
     DatasetEncrypted,
     DatasetTooLarge,
     LabelsMissing,
+    TextUnreadable,
 )
 from engram.participant.tables.guessing import NONE, matrix_table, unlabelled
-from engram.participant.tables.limits import check_labels
 from engram.participant.tables.opening import GZIP, opened
 from engram.participant.tables.raw import (
     LabelColumn,
@@ -35,7 +35,7 @@ from engram.participant.tables.raw import (
     ReadOptions,
     compact,
     labels_of_numbers,
-    labels_of_texts,
+    labels_of_words,
 )
 
 TRAIN_NAMES: Final = (
@@ -69,6 +69,8 @@ _END: Final = b"PK\x05\x06"
 _END_BYTES: Final = 22
 _COMMENT_BYTES: Final = 2**16
 _ENCRYPTED: Final = 1
+_WORDS: Final = 2**12
+_PIECE_VALUES: Final = 2**20
 
 
 def read_npz(path: Path, options: ReadOptions) -> RawTable:
@@ -147,7 +149,7 @@ def _table(path: Path, archive: zipfile.ZipFile, options: ReadOptions) -> RawTab
     labels = _labels(path, _array(archive, labels_name, wanted))
     flat = features.reshape(len(features), math.prod(features.shape[1:]))
     column = LabelColumn(labels_name, "asked" if asked else "format")
-    return RawTable(path.name, "npz", compact(flat), labels, column, features.shape[1:])
+    return RawTable(path.name, "npz", compact(path.name, flat), labels, column, features.shape[1:])
 
 
 def _headers(path: Path, archive: zipfile.ZipFile) -> dict[str, ArrayHeader]:
@@ -237,25 +239,42 @@ def _labels(path: Path, values: npt.NDArray[np.generic]) -> Labels:
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2:
-        ones = values.astype(np.float64) if values.dtype.kind in "buif" else np.zeros((1, 1))
-        if not bool(np.all((ones == 0) | (ones == 1)) and np.all(ones.sum(axis=1) == 1)):
-            raise ForeignDataset(
-                f"{path.name}: the labels are a matrix, but no row of it is all zeros but for one 1",
-                got=values.shape,
-            )
-        names = tuple(str(number) for number in range(values.shape[1]))
-        return _used(Labels(names, ones.argmax(axis=1).astype(np.int32)))
+        return _used(_one_hot(path, values))
     if values.dtype.kind == "b":
         values = values.astype(np.uint8)
     if values.dtype.kind in "uif":
         return labels_of_numbers(path.name, values)
-    if values.dtype.kind == "S":
-        values = np.char.decode(values.astype(np.bytes_), "latin-1")
-    texts, codes = np.unique(np.char.strip(values.astype(np.str_)), return_inverse=True)
-    if not len(texts):
+    if not len(values):
         raise EmptyDataset(f"{path.name} holds no rows")
-    check_labels(path.name, len(texts))
-    return labels_of_texts(texts.tolist(), codes.astype(np.int32))
+    try:
+        return labels_of_words(path.name, _words(values))
+    except UnicodeDecodeError as error:
+        raise TextUnreadable(
+            f"{path.name}: a label is not text in UTF-8: save the labels as text", got=error.object[:40]
+        ) from error
+
+
+def _words(values: npt.NDArray[np.generic]) -> Iterator[str]:
+    for begin in range(0, len(values), _WORDS):
+        for word in values[begin : begin + _WORDS].tolist():
+            yield word.decode() if isinstance(word, bytes) else word
+
+
+def _one_hot(path: Path, values: npt.NDArray[np.generic]) -> Labels:
+    """The place of the only 1 in each row, all others being 0. Raises `ForeignDataset`."""
+    codes = np.empty(len(values), dtype=np.int32)
+    step = max(1, _PIECE_VALUES // values.shape[1])
+    for begin in range(0, len(values), step):
+        piece = values[begin : begin + step]
+        if piece.dtype.kind not in "buif" or not bool(
+            np.all((piece == 0) | (piece == 1)) and np.all(np.count_nonzero(piece, axis=1) == 1)
+        ):
+            raise ForeignDataset(
+                f"{path.name}: the labels are a matrix, but a row of it is not all zeros but for one 1",
+                got=values.shape,
+            )
+        codes[begin : begin + step] = piece.argmax(axis=1)
+    return Labels(tuple(str(number) for number in range(values.shape[1])), codes)
 
 
 def _used(labels: Labels) -> Labels:

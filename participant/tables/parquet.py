@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.participant.errors import EmptyDataset
-from engram.participant.tables.cells import is_missing
+from engram.participant.tables.cells import is_missing, is_name
 from engram.participant.tables.errors import (
     DatasetDamaged,
     DatasetEncrypted,
@@ -24,6 +24,7 @@ from engram.participant.tables.errors import (
 )
 from engram.participant.tables.guessing import (
     NONE,
+    check_named,
     find_column,
     has_no_labels,
     hinted_column,
@@ -65,6 +66,12 @@ def read_parquet(path: Path, options: ReadOptions) -> RawTable:
         label, how, kept = _columns(path, titles, kinds, options)
         groups = _groups(table, [titles[place] for place in kept], path, options)
         words = label is not None and kinds[titles[label]] == "words"
+        if words:
+            stream.seek(0)
+            table = library.parquet.ParquetFile(
+                stream, thrift_string_size_limit=_METADATA_BYTES, read_dictionary=[titles[label or 0]]
+            )
+            groups = _groups(table, [titles[place] for place in kept], path, options)
         return _table(path, groups, titles, (label, how, words), kept)
 
 
@@ -82,11 +89,11 @@ def _table(
     numbers = []
     for group in groups:
         columns = [_numbers(path, titles[place], group.column(titles[place])) for place in numeric]
-        chunks.append(compact(np.column_stack(columns)))
+        chunks.append(compact(path.name, np.column_stack(columns)))
         if label is not None:
             column = group.column(titles[label])
             if words:
-                codes.append(_codes(path, column.to_pylist(), texts))
+                codes.append(_codes(path, column, texts))
             else:
                 numbers.append(_numbers(path, titles[label], column) + 0)
     if not chunks:
@@ -97,6 +104,8 @@ def _table(
         options = ReadOptions(label=NONE) if how == "asked" else ReadOptions()
         return replace(matrix_table(path.name, "parquet", matrix, options, named), header=True)
     if words:
+        if how == "words" and texts and sum(map(is_name, texts)) * 2 <= len(texts):
+            raise _no_numbers(path, [titles[label]])
         labels = labels_of_texts(list(texts), np.concatenate(codes))
     else:
         labels = labels_of_numbers(path.name, np.concatenate(numbers))
@@ -129,18 +138,24 @@ def _columns(
         label, how = kept[hinted], "asked"
     elif (found := named_labels(names)) is not None:
         label, how = kept[found], "named"
-    elif len(words) == 1:
-        label, how = words[0], "words"
+    else:
+        check_named(path.name, names)
+        if len(words) == 1:
+            label, how = words[0], "words"
     strange = [titles[place] for place in kept if place != label and kinds[titles[place]] != "numbers"]
     if strange:
-        raise ValueNotNumber(
-            f"{path.name}: columns hold no numbers: {', '.join(map(repr, strange[:8]))}; name the label "
-            "column with --label, leave the others out with --drop",
-            got=strange[:8],
-        )
+        raise _no_numbers(path, strange)
     if label is not None and kinds[titles[label]] == "other":
         raise ValueNotNumber(f"{path.name}: the column {titles[label]!r} holds neither numbers nor words")
     return label, how, kept
+
+
+def _no_numbers(path: Path, titles: list[str]) -> ValueNotNumber:
+    return ValueNotNumber(
+        f"{path.name}: columns hold no numbers: {', '.join(map(repr, titles[:8]))}; name the label "
+        "column with --label, leave the others out with --drop",
+        got=titles[:8],
+    )
 
 
 def _groups(parquet_file: Any, names: list[str], path: Path, options: ReadOptions) -> Iterator[Any]:
@@ -167,17 +182,22 @@ def _numbers(path: Path, title: str, column: Any) -> npt.NDArray[np.generic]:
     return values
 
 
-def _codes(path: Path, values: list[Any], texts: dict[str, int]) -> npt.NDArray[np.int32]:
-    codes = []
-    for value in values:
-        text = "" if value is None else str(value).strip()
+def _codes(path: Path, column: Any, texts: dict[str, int]) -> npt.NDArray[np.int32]:
+    """A code for each row of a column whose words are kept once: a row of it may repeat a very long one."""
+    places = column.indices.fill_null(NO_LABEL).to_numpy(zero_copy_only=False)
+    used, rows = np.unique(places, return_inverse=True)
+    codes = np.full(len(used), NO_LABEL, dtype=np.int32)
+    for number, place in enumerate(used.tolist()):
+        text = None if place < 0 else column.dictionary[place].as_py()
+        text = "" if text is None else str(text).strip()
         if len(text) > LABEL_LETTERS:
             raise DatasetTooLarge(
                 f"{path.name} has a label that is too long", expected=LABEL_LETTERS, got=len(text)
             )
-        check_labels(path.name, len(texts))
-        codes.append(NO_LABEL if is_missing(text) else texts.setdefault(text, len(texts)))
-    return np.array(codes, dtype=np.int32)
+        if not is_missing(text):
+            codes[number] = texts.setdefault(text, len(texts))
+            check_labels(path.name, len(texts))
+    return codes[rows]
 
 
 def _check_footer(path: Path, stream: Any) -> None:

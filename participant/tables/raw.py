@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.participant.tables.limits import check_labels
+from engram.participant.tables.cells import is_missing
+from engram.participant.tables.errors import DatasetTooLarge
+from engram.participant.tables.limits import LABEL_LETTERS, check_labels, check_size
 
 Values = npt.NDArray[np.number[Any]]
 Codes = npt.NDArray[np.int32]
@@ -19,6 +22,7 @@ Progress = Callable[[int, int], None]
 
 NO_LABEL: Final = -1
 """The code of a row whose label is missing."""
+_PIECE_VALUES: Final = 2**20
 
 
 @dataclass(frozen=True)
@@ -179,19 +183,68 @@ def _whole(text: str) -> str | None:
     return ("-" if sign == "-" else "") + whole
 
 
-def compact(values: npt.NDArray[Any]) -> Values:
-    """Values as uint8 if all are whole numbers from 0 to 255; else as floats, NaN for what is not finite."""
-    if values.dtype.kind == "b":
-        return values.astype(np.uint8)
-    if values.dtype == np.uint8:
+def labels_of_words(name: str, words: Iterable[str]) -> Labels:
+    """Labels from a word for each row; words that stand for nothing are missing.
+
+    Raises `DatasetTooLarge` if the file `name` has too many different ones, or too long ones.
+    """
+    texts: dict[str, int] = {}
+    codes = array("i")
+    for word in words:
+        text = word.strip()
+        if is_missing(text):
+            codes.append(NO_LABEL)
+            continue
+        if len(text) > LABEL_LETTERS:
+            raise DatasetTooLarge(
+                f"{name} has a label that is too long", expected=LABEL_LETTERS, got=len(text)
+            )
+        codes.append(texts.setdefault(text, len(texts)))
+        check_labels(name, len(texts))
+    return labels_of_texts(list(texts), np.frombuffer(codes, dtype=np.int32))
+
+
+def compact(name: str, values: npt.NDArray[Any]) -> Values:
+    """Values as uint8 if all are whole numbers from 0 to 255; else as floats, NaN for what is not finite.
+
+    The values are looked at piece by piece, and floats are changed where they lie. Raises `DatasetTooLarge`
+    if those of the file `name` take too much memory as floats.
+    """
+    if values.dtype.kind == "b" or values.dtype == np.uint8:
         return values.view(np.uint8)
-    if values.size and bool(np.all((values >= 0) & (values <= 255))):
-        small = values.astype(np.uint8)
-        if values.dtype.kind != "f" or bool(np.all(small == values)):
-            return small
-    wide = values.dtype.itemsize > 4 or values.dtype.kind != "f"
-    with np.errstate(invalid="ignore"):  # of a NaN that signals
-        floats: npt.NDArray[np.floating[Any]] = values.astype(np.float64 if wide else np.float32)
-    if not bool(np.all(np.isfinite(floats))):
-        floats[~np.isfinite(floats)] = np.nan
+    small = np.empty(values.shape, dtype=np.uint8)
+    for piece in _pieces(values):
+        if (found := _as_bytes(values[piece])) is None:
+            return _floats(name, values)
+        small[piece] = found
+    return small
+
+
+def _as_bytes(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8] | None:
+    """Values as uint8, or None if one is no whole number from 0 to 255."""
+    if not bool(np.all((values >= 0) & (values <= 255))):
+        return None
+    small = values.astype(np.uint8)
+    return small if values.dtype.kind != "f" or bool(np.all(small == values)) else None
+
+
+def _floats(name: str, values: npt.NDArray[Any]) -> Values:
+    """Values as floats that hold each of them, whole numbers of 64 bits apart, which are rounded."""
+    narrow = values.dtype.itemsize <= (4 if values.dtype.kind == "f" else 2)
+    dtype = np.dtype(np.float32 if narrow else np.float64)
+    check_size(name, len(values), values[:1].size, dtype.itemsize)
+    floats = values if values.dtype == dtype and values.flags.writeable else np.empty(values.shape, dtype)
+    for piece in _pieces(values):
+        with np.errstate(invalid="ignore"):  # of a NaN that signals
+            part = values[piece].astype(dtype, copy=False)
+        if not bool(np.all(finite := np.isfinite(part))):
+            part = np.where(finite, part, dtype.type(np.nan))
+        floats[piece] = part
     return floats
+
+
+def _pieces(values: npt.NDArray[Any]) -> Iterator[slice]:
+    """Stretches of rows that hold so many values that what is made of them takes little memory."""
+    step = max(1, _PIECE_VALUES // max(1, values[:1].size))
+    for begin in range(0, len(values), step):
+        yield slice(begin, begin + step)

@@ -226,7 +226,7 @@ class _Reader:
     def _pack(self) -> None:
         if not self._flat:
             return
-        chunk = compact(np.frombuffer(self._flat, dtype=np.float64).copy())
+        chunk = compact(self._name, np.frombuffer(self._flat, dtype=np.float64))
         self._flat = array("d")
         self._chunks.append(chunk)
         self._values += len(chunk)

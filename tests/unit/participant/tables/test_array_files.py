@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from engram.participant.datasets import load
+from engram.participant.tables import limits
 from engram.participant.tables.raw import RawTable, ReadOptions
 from engram.participant.tables.reading import read
 from engram.primitives.errors import ChainError
@@ -79,6 +80,8 @@ def test_numbers_of_every_type_are_read(tmp_path: Path, dtype: str) -> None:
         (KINDS.astype(np.float32), ["2", "0", "1", "1"]),
         (np.array(["c", "a", "b", "b"]), ["c", "a", "b", "b"]),
         (np.array([b"c", b"a", b"b", b"b"]), ["c", "a", "b", "b"]),
+        (np.array([each.encode() for each in ("é", "猫", "b", "b")]), ["é", "猫", "b", "b"]),
+        (np.array(["c", "", "nan", " c "]), ["c", None, None, "c"]),
         (np.array([True, False, True, True]), ["1", "0", "1", "1"]),
         (np.array([2.0, np.nan, 1.0, 1.5]), ["2", None, "1", "1.5"]),
     ],
@@ -177,6 +180,37 @@ def test_a_small_file_that_unpacks_to_much_takes_no_memory(tmp_path: Path, kind:
         assert tracemalloc.get_traced_memory()[1] < 2**26
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", ["i1", "<i2", "<f2", ">f4"])
+def test_numbers_that_become_wider_are_measured_as_what_they_become(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    """Seen: an .npz of 4.5 MB with a gigabyte of negative bytes took ten."""
+    monkeypatch.setattr(limits, "TABLE_BYTES", 2**21)
+    values = np.full((2**10, 2**10), -1, dtype=dtype)
+    whole = values[: len(values) // (2 * values.itemsize)]
+    path = npz(tmp_path, x=whole, y=np.zeros(len(whole), np.uint8))
+    found = read(path)
+    assert (found.features.dtype.name, bool(np.all(found.features == -1))) == ("float32", True)
+    monkeypatch.setattr(limits, "TABLE_BYTES", found.features.nbytes - 1)
+    assert refused(path) == "dataset_too_large"
+
+
+def test_rows_of_zeros_with_a_one_are_read_where_they_lie(tmp_path: Path) -> None:
+    ones = np.eye(2**10, dtype=bool)[np.arange(2**12) % 2**10]
+    path = npz(tmp_path, x=np.zeros((2**12, 1), np.uint8), y=ones)
+    tracemalloc.start()
+    try:
+        assert labels(read(path))[:3] == ["0", "1", "2"]
+        assert tracemalloc.get_traced_memory()[1] < 5 * ones.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_labels_that_no_mapping_would_take_are_refused(tmp_path: Path) -> None:
+    assert refused(npz(tmp_path, x=PIXELS, y=np.array(["a" * 257, *"bcd"]))) == "dataset_too_large"
+    assert refused(npz(tmp_path, x=PIXELS, y=np.array([b"\xe9", *[b"a"] * 3]))) == "text_unreadable"
 
 
 def test_an_encrypted_archive_is_named(tmp_path: Path) -> None:

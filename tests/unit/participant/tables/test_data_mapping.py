@@ -194,6 +194,10 @@ GOOD = DataMapping(2, ("a", "b"), (0.0,), (1.0,), ("x", "y"), "kind", fill=(0.5,
         {"grey": 1},
         {"decimal": ";"},
         {"decimal": None},
+        {"high": [10**400]},
+        {"fill": [10**400, 0]},
+        {"label": ["kind"]},
+        {"classes": ["a", "\ud800"]},
     ],
 )
 def test_a_mapping_that_is_none_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:

@@ -91,6 +91,8 @@ def test_a_long_file_is_read_in_pieces(tmp_path: Path) -> None:
         ({"a": [1], "b": [2]}, {"label": "c"}, "column_not_found"),
         ({"a": pyarrow.array([], "int64"), "label": pyarrow.array([], "int64")}, {}, "empty_dataset"),
         ({"a": [1], "label": ["x" * 300]}, {}, "dataset_too_large"),
+        ({"day": ["2024-01-01", "2024-01-02"], "b": [0, 1]}, {}, "value_not_number"),
+        ({"label": [0, 1], "class": [0, 1], "b": [0, 1]}, {}, "labels_missing"),
     ],
 )
 def test_what_is_no_table_of_rows_is_refused(
@@ -104,6 +106,19 @@ def test_a_file_that_unpacks_to_much_is_refused_by_its_description(tmp_path: Pat
     path = put(tmp_path, {"a": column, "label": column}, compression="zstd")
     assert path.stat().st_size < 2**20
     assert refused(path) == "dataset_too_large"
+
+
+def test_a_long_word_that_rows_repeat_is_held_once(tmp_path: Path) -> None:
+    """Seen: a file of 11 kB took seven gigabytes."""
+    words = pyarrow.DictionaryArray.from_arrays(np.arange(2**14) % 2, pyarrow.array(["a" * 2**16, "b"]))
+    path = put(tmp_path, {"a": np.zeros(2**14, np.uint8), "label": words}, store_schema=False)
+    pool = pyarrow.proxy_memory_pool(usual := pyarrow.default_memory_pool())
+    pyarrow.set_memory_pool(pool)
+    try:
+        assert refused(path) == "dataset_too_large"
+        assert 0 < pool.max_memory() < 2**24
+    finally:
+        pyarrow.set_memory_pool(usual)
 
 
 def test_broken_files_are_named(tmp_path: Path) -> None:
