@@ -3,6 +3,11 @@
 
 export const routes = [
   { path: "", view: "overview", nav: "Overview" },
+  { path: "rounds", view: "rounds", nav: "Rounds" },
+  { path: "round/:id", view: "round", under: "rounds" },
+  { path: "models", view: "models", nav: "Models" },
+  { path: "model/:id", view: "model", under: "models" },
+  { path: "draw/:id", view: "draw", under: "models" },
 ];
 
 /** The route of a path such as `/block/12?x=1`, with its parameters; null where no page has it. */
