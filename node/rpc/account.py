@@ -16,7 +16,7 @@ from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
 from engram.primitives.types import Address
 from engram.statemachine.record import u64
-from engram.statemachine.records import Maturing
+from engram.statemachine.records import Badge, Maturing, Reputation
 from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
 from engram.statemachine.transactions import TX_TYPES
 
@@ -82,6 +82,12 @@ class AccountMethods:
         page = await self.history.page(raw, limit, None if before is None else _place(before))
         return self._history(raw, page)
 
+    @rpc_method()
+    async def account_standing(self, address: str) -> dict[str, Any]:
+        """What an address has earned by work on models: its badges, and its reputation with each model."""
+        raw = self.render.parse_address(address)
+        return await self.views.slow.run(self._standing, raw)
+
     def _history(self, address: Address, page: HistoryPage) -> dict[str, Any]:
         return {
             "address": self.render.address(address),
@@ -130,6 +136,15 @@ class AccountMethods:
             if update.author == address
         ]
         return sorted(found, key=lambda row: (row["round"], row["epoch"]))
+
+    def _standing(self, address: Address) -> dict[str, Any]:
+        """It looks at every badge of the chain, because they are kept by their models."""
+        view = self.views.now()
+        kinds: dict[str, type[Badge | Reputation]] = {"badges": Badge, "reputation": Reputation}
+        return {
+            name: [self.render.record(each) for each in view.records(kind) if each.address == address]
+            for name, kind in kinds.items()
+        }
 
     def _account(self, address: Address, since: int | None) -> dict[str, Any]:
         view = self.views.now()

@@ -23,6 +23,7 @@ from engram.statemachine.fees import fee_of
 from engram.statemachine.receipt import Receipt, Status
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Transaction, decode_transaction
+from engram.statemachine.transactions import TX_TYPES
 from engram.statemachine.transition import begin_block, check_transaction
 
 _MOST_KEY = bytes(32)
@@ -142,6 +143,7 @@ class TransactionMethods:
             "sender": self.render.address(entry.sender),
             "nonce": entry.tx.nonce,
             "kind": entry.tx.kind,
+            "name": cls.NAME if (cls := TX_TYPES.get(entry.tx.kind)) is not None else None,
             "max_fee": entry.tx.max_fee,
             "tip": entry.tx.tip,
             "size_bytes": entry.size_bytes,

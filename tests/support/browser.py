@@ -97,6 +97,12 @@ class Explorer:
         """The text that the first element of a selector shows."""
         return str(self.find(selector).text)
 
+    def press(self, key: str) -> None:
+        """Presses a key by its name, such as TAB, wherever the page listens."""
+        from selenium.webdriver.common.keys import Keys
+
+        self.driver.switch_to.active_element.send_keys(getattr(Keys, key))
+
     def complaints(self) -> list[str]:
         """What the browser has complained of since the last call: errors, and what the policy forbade."""
         return [str(line["message"]) for line in self.driver.get_log("browser") if line["level"] == "SEVERE"]

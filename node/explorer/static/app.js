@@ -81,7 +81,17 @@ function showState(state) {
   place.className = `state ${state}`;
 }
 
+/** The search box leads to a page of what is found; it goes on by itself if that is one thing. */
+function search(event) {
+  event.preventDefault(); // nothing is sent by the form
+  const box = document.getElementById("asked"), text = box.value.trim();
+  if (!text) return;
+  box.value = "";
+  location.hash = `#/search/${encodeURIComponent(text)}`;
+}
+
 navigation();
+document.getElementById("search").addEventListener("submit", search);
 chain.onState(showState);
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address names the page, not a place in it

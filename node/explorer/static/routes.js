@@ -8,6 +8,13 @@ export const routes = [
   { path: "models", view: "models", nav: "Models" },
   { path: "model/:id", view: "model", under: "models" },
   { path: "draw/:id", view: "draw", under: "models" },
+  { path: "blocks", view: "blocks", nav: "Blocks" },
+  { path: "block/:id", view: "block", under: "blocks" },
+  { path: "tx/:id", view: "tx", under: "blocks" },
+  { path: "mempool", view: "mempool", nav: "Mempool" },
+  { path: "account/:id", view: "account" },
+  { path: "peers", view: "peers", nav: "Peers" },
+  { path: "search/:text", view: "search" },
 ];
 
 /** The route of a path such as `/block/12?x=1`, with its parameters; null where no page has it. */

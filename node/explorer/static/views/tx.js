@@ -1,0 +1,98 @@
+// One transaction: what it asks for, how it stands, what it cost and what it caused.
+
+import { card, clear, facts, h } from "../dom.js";
+import { bytes, coins, count, link, shortId, whole, words } from "../format.js";
+import { live } from "../live.js";
+import { happened, sentence, standing, waitsFor } from "../transactions.js";
+
+export const title = ({ id }) => `Transaction ${shortId(id)}`;
+
+const ABSENT = {
+  dropped: "The node has dropped this transaction: it takes no effect unless it is sent again.",
+  unknown: "Neither the best chain nor the mempool of this node holds it. It may be on its way.",
+};
+
+export async function view(root, { id }, chain) {
+  const notice = h("div", { "aria-live": "polite" }), body = h("div");
+  root.append(notice, body);
+  const read = async () => {
+    const status = await chain.call("tx_status", { txid: id });
+    if (status.status in ABSENT) {
+      clear(body, absent(id, status));
+      return;
+    }
+    const tx = await chain.call("tx_get", { txid: id });
+    clear(body, ...shown(tx, status));
+  };
+  return live(chain, ["heads", "transactions"], read, notice);
+}
+
+function absent(id, { status, code }) {
+  return [
+    h("h1", null, `Transaction ${shortId(id)}`),
+    h("p", null, standing(status, code)),
+    h("p", null, ABSENT[status]),
+    card(null, facts(["Id", whole(id)])),
+  ];
+}
+
+function shown(tx, status) {
+  const { receipt } = status;
+  const events = receipt ? receipt.events : [];
+  return [
+    h("h1", null, capital(words(tx.name ?? "transaction"))),
+    h("p", { class: "row" }, standing(status.status, status.code)),
+    h("p", null, sentence(tx), "."),
+    h(
+      "div",
+      { class: "grid" },
+      card(
+        "How it stands",
+        facts(
+          ["Id", whole(tx.txid)],
+          status.height === null ? ["Waits for", waitsFor(status.waits)] : ["Block", block(status.height)],
+          ["Sender", link("account", tx.sender, tx.sender)],
+          ["Nonce", count(tx.nonce)],
+          ["Fee", receipt ? coins(receipt.fee) : `at most ${coins(tx.max_fee)}`],
+          ["Of it for the miner", coins(tx.tip)],
+          ["Size", bytes(tx.size_bytes)],
+          ["Work", receipt ? `${count(receipt.macs)} multiply-accumulates` : null],
+        ),
+      ),
+      card("What it carries", payload(tx)),
+    ),
+    card(
+      "What it caused",
+      events.length
+        ? h("ul", null, events.map((event) => h("li", null, happened(event))))
+        : h("p", { class: "muted" }, receipt ? "Nothing beside what it says." : "Nothing yet."),
+    ),
+  ];
+}
+
+function block(height) {
+  return link("block", height, count(height));
+}
+
+const LONGEST = 160;
+
+function capital(text) {
+  return text.replace(/^./, (first) => first.toUpperCase());
+}
+
+function payload(tx) {
+  if (!tx.payload) return h("p", { class: "muted" }, "This version of Engram does not know its kind.");
+  const line = ([name, value]) => [capital(words(name)), field(name, value)];
+  return facts(...Object.entries(tx.payload).map(line));
+}
+
+/** A field of a payload: links where it names something, and never more than a line or two. */
+function field(name, value) {
+  if (value === null) return "none";
+  if (name === "amount") return coins(value);
+  if (["target", "author"].includes(name)) return link("account", value, value);
+  if (["round", "model"].includes(name) && /[1-9a-f]/.test(value)) return link(name, value, value);
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  const cut = text.length > LONGEST ? `${text.slice(0, LONGEST)}… (${count(text.length)} characters)` : text;
+  return h("span", { class: typeof value === "object" || text.length > 20 ? "mono whole" : null }, cut);
+}
