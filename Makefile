@@ -12,7 +12,7 @@ DOCUMENTS := tests/documents
 BROWSER := tests/browser
 export PYTHON
 
-.PHONY: help demo test test-documents test-torch test-browser test-experiments soak search faults simulate bench
+.PHONY: help demo picture test test-documents test-torch test-browser test-experiments soak search faults simulate bench
 .PHONY: experiment check lock clean distclean
 .DEFAULT_GOAL := help
 
@@ -22,6 +22,10 @@ help: ## list the targets
 demo: ## start a network that trains, verifies, freezes and grows a model
 	@scripts/venv
 	@.venv/bin/engram demo $(ARGS)
+
+picture: ## play the demonstration and draw the picture of README
+	@scripts/venv
+	@.venv/bin/engram demo --plain --picture docs/demo.svg --json build/demo.json
 
 # The suite starts some hundred processes, so their bytecode is kept whatever the environment says.
 test: ## run the test suite; what takes longer has targets of its own

@@ -38,7 +38,8 @@ CHAIN_NAME: Final = "engram-demo.chain.json"
     cls=Command,
     example="engram demo\n"
     "engram demo --nodes 3 --seed 7 --keep ./demo\n"
-    "engram demo --data ~/mnist --json report.json",
+    "engram demo --data ~/mnist --json report.json\n"
+    "engram demo --details --picture demo.svg",
 )
 @click.option(
     "--nodes", type=click.IntRange(1, 16), default=4, show_default=True, help="Node processes to start."
@@ -74,8 +75,26 @@ CHAIN_NAME: Final = "engram-demo.chain.json"
     help="Write the report as JSON to FILE. With -, the report goes to standard output and all else to "
     "standard error.",
 )
+@click.option(
+    "--details", is_flag=True, help="Show the tables of all numbers at the end; a pipe gets them always."
+)
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write what the end shows as an SVG picture to FILE.",
+)
 @click.option("--plain", is_flag=True, help="Print plain lines, without a live display, in a terminal too.")
-def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path | None, plain: bool) -> None:
+def command(
+    nodes: int,
+    data: str,
+    seed: int,
+    keep: Path | None,
+    json_path: Path | None,
+    details: bool,
+    picture: Path | None,
+    plain: bool,
+) -> None:
     """Demonstrate the whole protocol on a network of nodes on this machine.
 
     The command starts several nodes. Participants found a model, train it until it freezes, and grow it by
@@ -90,6 +109,8 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
     """
     if json_path is not None and not json_path.parent.is_dir():
         raise click.BadParameter(f"{json_path.parent} is not a directory", param_hint="--json")
+    if picture is not None and not picture.parent.is_dir():
+        raise click.BadParameter(f"{picture.parent} is not a directory", param_hint="--picture")
 
     from engram.node.process import use_one_blas_thread
 
@@ -108,7 +129,7 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
             report = _play(DemoOptions(folder, nodes, data, seed), stage)
         if keep is None:
             _save_proof(report, beside)
-    show_report(report, to_stderr=to_stderr)
+    show_report(report, to_stderr=to_stderr, details=details, picture=picture)
     if json_path is not None:
         with click.open_file(str(json_path), "w") as stream:
             stream.write(json.dumps(report.to_json(), indent=2) + "\n")

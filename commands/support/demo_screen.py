@@ -1,4 +1,6 @@
-"""How the demonstration is shown: a live display in a terminal, plain lines elsewhere, tables at the end."""
+"""How the demonstration is shown: a live display in a terminal, plain lines elsewhere, what came of it at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +8,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from engram.commands.support.demo_pictures import CAUGHT, network, round_bar, scoreboard, sentences
 from engram.commands.support.output import console_for, short
+from engram.commands.support.pictures import svg
 from engram.participant.coins import format_coins
-from engram.participant.demo.report import DemoReport, VersionRow
-from engram.participant.demo.stage import Stage
+from engram.participant.demo.report import DemoReport, ScoreRow, VersionRow
+from engram.participant.demo.stage import RoundNow, Stage
 
 _CHEATS: Final = frozenset({"liar", "copycat", "leaker", "forger"})
 
@@ -38,22 +44,41 @@ def screen(*, plain: bool, to_stderr: bool) -> Iterator[Stage]:
         yield stage
 
 
-def show_report(report: DemoReport, *, to_stderr: bool) -> None:
-    """Prints the tables of versions and attacks, and the other results in a few lines."""
+def show_report(
+    report: DemoReport, *, to_stderr: bool, details: bool = False, picture: Path | None = None
+) -> None:
+    """Prints what came of the demonstration: scoreboard, network, three sentences, how to check the proof.
+
+    The tables of all numbers follow with `details`, and always where no terminal is. `picture`: an SVG file
+    that gets what people see first.
+    """
     console = _console(to_stderr)
     console.print()
-    console.print(_versions(report))
-    console.print()
-    console.print(_groups(report))
-    console.print()
-    console.print(_attacks(report))
+    console.print(summary(report))
+    if details or not console.is_terminal:
+        for table in (_versions(report), _groups(report), _attacks(report)):
+            console.print()
+            console.print(table)
+        console.print()
+        for line in _LEGEND:
+            console.print(Text(line))
     console.print()
     for line in _facts(report):
         console.print(Text(line))
+    if picture is not None:
+        picture.write_text(svg(summary(report), "engram demo"), "utf-8")
+
+
+def summary(report: DemoReport) -> Group:
+    """The scoreboard, the network before and after the growth, and three sentences."""
+    said = [Padding(Text(sentence), (1, 0, 0, 0)) for sentence in sentences(report)]
+    return Group(scoreboard(report.scores), Text(), network(report), *said)
 
 
 class _Lines:
-    """Prints a line for each event with the seconds since the start; heads and phases are not printed."""
+    """Prints a line for each event with the seconds since the start; heads, the round and scores are not
+    printed.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console: Final = console
@@ -67,23 +92,28 @@ class _Lines:
         self.console.print(Text(f"\n{self.seconds:6.1f}  {title}", style="bold"))
 
     def say(self, who: str, line: str) -> None:
-        style = "red" if who in _CHEATS else "cyan"
+        style = CAUGHT if who in _CHEATS else "cyan"
         self.console.print(Text(f"{self.seconds:6.1f}  ").append(f"{who:<8}", style).append(f"  {line}"))
 
     def head(self, node: str, height: int, block_id: str) -> None:
         pass
 
-    def phase(self, name: str, epoch: int) -> None:
+    def round(self, now: RoundNow | None) -> None:
+        pass
+
+    def score(self, row: ScoreRow) -> None:
         pass
 
 
 class _Screen(_Lines):
-    """Prints the lines of `_Lines` above a live table of the nodes' heads and the round's phase."""
+    """Prints the lines of `_Lines` above a live display: a bar for each round, the scoreboard, the heads."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._heads: dict[str, tuple[int, str]] = {}
-        self._phase = ""
+        self._rounds: dict[int, RoundNow] = {}
+        self._is_open = False
+        self._scores: dict[tuple[int, str, int], ScoreRow] = {}
         self.live: Final = Live(
             console=console, get_renderable=self._render, refresh_per_second=8, transient=True
         )
@@ -91,15 +121,25 @@ class _Screen(_Lines):
     def head(self, node: str, height: int, block_id: str) -> None:
         self._heads[node] = height, block_id
 
-    def phase(self, name: str, epoch: int) -> None:
-        epochs = f", epoch {epoch}" if name in ("commit", "update") else ""
-        self._phase = f"round: {name}{epochs}" if name else "no round is open"
+    def round(self, now: RoundNow | None) -> None:
+        self._is_open = now is not None
+        if now is not None:
+            self._rounds[now.number] = now
+
+    def score(self, row: ScoreRow) -> None:
+        self._scores[row.round, row.author, row.epoch] = row
 
     def _render(self) -> Group:
-        table = Table.grid(padding=(0, 3))
-        for node, (height, block_id) in sorted(self._heads.items()):
-            table.add_row(node, f"height {height}", short(block_id))
-        return Group(Rule(f"{self.seconds:.0f} s   {self._phase}", align="left"), table)
+        last = max(self._rounds, default=0)
+        bars = [
+            round_bar(now, is_over=number < last or not self._is_open) for number, now in self._rounds.items()
+        ]
+        scores = [row for row in self._scores.values() if row.round == last]
+        board = [scoreboard(scores)] if scores else []
+        heads = "   ".join(
+            f"{node} {height} {short(block_id)}" for node, (height, block_id) in sorted(self._heads.items())
+        )
+        return Group(Rule(f"{self.seconds:.0f} s", align="left"), *bars, *board, Text(heads, style="dim"))
 
 
 def _console(to_stderr: bool) -> Console:
@@ -151,11 +191,15 @@ def _attacks(report: DemoReport) -> Table:
     return table
 
 
+_LEGEND: Final = (
+    "D_k: the parts revealed before training. Losses are mean nats per row.",
+    "share: what is left of the baseline's loss. On each side, a gain must be 3 times its scatter.",
+)
+
+
 def _facts(report: DemoReport) -> Iterator[str]:
     logits = "unchanged" if report.old_logits_unchanged else "CHANGED"
     height = report.nodes[0].height
-    yield "D_k: the parts revealed before training. Losses are mean nats per row."
-    yield "share: what is left of the baseline's loss. On each side, a gain must be 3 times its scatter."
     yield f"old logits {logits}; {report.rounds} rounds; {len(report.nodes)} nodes at height {height}"
     if report.test is not None:
         correct, rows = report.test.correct, report.test.rows

@@ -30,6 +30,7 @@ from engram.statemachine.state import State
 def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str, Any]]:
     """Each candidate of a round, with the tests that it passes or fails and the numbers that decide them.
 
+    `correct` counts the rows of all unseen parts that it has right.
     `reward` is what a rung gets, in sparks; in an open round, what it would get if nothing better came.
     `earned` says who gets how much of it: the author, or of a union the authors of its halves.
     Raises `MissingRecord` for an unknown round, `StatePruned` if the states are deleted in which
@@ -52,6 +53,7 @@ def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str,
             "epoch": candidate.epoch,
             "author": render.address(candidate.author),
             "loss": candidate.loss,
+            "correct": candidate.correct,
             "rung": (candidate.epoch, candidate.author) in rewards,
             "reward": rewards.get((candidate.epoch, candidate.author), 0),
             "earned": earned.get((candidate.epoch, candidate.author), []),

@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from engram.consensus.chainspec import local
-from engram.node.errors import NodeUnreachable
 from engram.node.localnet.localnet import Localnet
-from engram.node.localnet.nodeprocess import NodeProcess
 from engram.participant import adversaries
 from engram.participant.demo import attacks, ledger
 from engram.participant.demo.cast import AUTHORS, COPYCAT, FORGER, FOUNDER, LEAKER, LIAR, Cast
@@ -30,16 +26,15 @@ from engram.participant.demo.ending import check_proof, play_ending
 from engram.participant.demo.report import DemoReport, expect, mean_loss
 from engram.participant.demo.rounds import DemoRound, Rounds
 from engram.participant.demo.scene import Scene
+from engram.participant.demo.scores import report_scores
 from engram.participant.demo.stage import Stage
+from engram.participant.demo.watching import watching
 from engram.participant.strategies import Plan, honest
 from engram.participant.view import ChainView
 from engram.statemachine.records import Model
 from engram.statemachine.rounds.records import RoundStatus
 
 BLOCK_TIME_MS: Final = 350
-FOLLOW_AGAIN_S: Final = 0.5
-STALLED_S: Final = 60.0
-"""After so many seconds without a new block the stage is told what each node waits for."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +65,7 @@ async def play_demo(options: DemoOptions, stage: Stage) -> DemoReport:
     stage.act(f"{options.nodes} nodes start, each with its own database, key and proof of work")
     async with (
         Localnet(options.folder, spec, nodes=options.nodes, miners=cast.miners(options.nodes)) as net,
-        watching(net, stage),
+        watching(net, cast, stage),
         cast.wallets(net) as wallets,
     ):
         view = ChainView(wallets[FOUNDER].client)
@@ -147,6 +142,7 @@ async def _decided(scene: Scene, played: DemoRound) -> Model:
     )
     expect(winner in AUTHORS, "no honest author has won the round", expected=AUTHORS, got=winner)
     expect(round_.independent, "nobody but the opener has opened a sealed part")
+    report_scores(scene, played)
     row = await ledger.report_version(scene, played)
     scene.say(
         winner,
@@ -158,55 +154,3 @@ async def _decided(scene: Scene, played: DemoRound) -> Model:
     state = "its neurons are frozen for ever" if model.frozen else "its loss is too high to freeze it"
     scene.say(FOUNDER, f"version {model.head} knows {model.classes} classes; {state}")
     return model
-
-
-@asynccontextmanager
-async def watching(net: Localnet, stage: Stage, stalled_s: float = STALLED_S) -> AsyncIterator[None]:
-    """Tells the stage of the nodes' events for as long as the `with` block runs, and if blocks stop."""
-    tasks = [asyncio.create_task(_follow(node, stage, number == 0)) for number, node in enumerate(net.nodes)]
-    tasks.append(asyncio.create_task(_tell_stalls(net, stage, stalled_s)))
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _follow(node: NodeProcess, stage: Stage, is_first: bool) -> None:
-    """Follows one node until it is gone. The round's phase is taken from the first node only."""
-    while node.is_running:
-        with suppress(NodeUnreachable):
-            async with node.client.subscribe("heads", *(("rounds",) if is_first else ())) as events:
-                async for topic, event in events:
-                    if topic == "heads":
-                        stage.head(node.name, event["height"], event["id"])
-                    else:
-                        _tell_phase(event, stage)
-        await asyncio.sleep(FOLLOW_AGAIN_S)
-
-
-async def _tell_stalls(net: Localnet, stage: Stage, after_s: float) -> None:
-    """Tells the stage when no node has had a new head for `after_s` seconds, and what each node waits for."""
-    heads: list[str] = []
-    while True:
-        with suppress(NodeUnreachable):
-            before, heads = heads, [(await node.client.call("chain_head"))["id"] for node in net.nodes]
-            if heads == before:
-                stage.say("nodes", f"no new block for {after_s:g} s; the reason may be:")
-                for node in net.nodes:
-                    stage.say(node.name, await _standing(node))
-        await asyncio.sleep(after_s)
-
-
-async def _standing(node: NodeProcess) -> str:
-    """A node's head and what its blocks wait for, in words."""
-    head, pace, peers = [await node.client.call(name) for name in ("chain_head", "miner_pace", "peer_list")]
-    said = f"is at height {head['height']}, block {head['id'][:12]}, with {len(peers)} peers"
-    if pace["programs"]:
-        said += f"; {pace['programs']} programs hold its blocks above height {pace['limit']}"
-    return said
-
-
-def _tell_phase(event: dict[str, Any], stage: Stage) -> None:
-    stage.phase("" if event["status"] != "open" else event["phase"], event["epoch"])

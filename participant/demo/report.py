@@ -61,6 +61,28 @@ class GroupRow:
 
 
 @dataclass(frozen=True)
+class ScoreRow:
+    """One author's update in one epoch of a round: a line of the scoreboard."""
+
+    round: int
+    """1 for the first round of the demonstration."""
+    author: str
+    epoch: int
+    loss: float | None
+    """Mean loss on the revealed parts, nats; None if none was verified."""
+    unseen_loss: float | None
+    """Mean loss on the parts that nobody had seen, nats; None if it was not scored there."""
+    share: float | None
+    """What is left there of the loss of the network to beat, on the side where that is more: it decides."""
+    accuracy: float | None
+    """The share of these rows that it has right."""
+    outcome: str
+    """`standing` while the round is open, then `won`, `beaten` or `caught`."""
+    code: str = ""
+    """Of what was caught: why, as a code."""
+
+
+@dataclass(frozen=True)
 class RetentionRow:
     """Old rows, and how many of them the growth has lost."""
 
@@ -129,6 +151,7 @@ class DemoReport:
     seed: int
     nodes: list[NodeRow] = field(default_factory=list)
     versions: list[VersionRow] = field(default_factory=list)
+    scores: list[ScoreRow] = field(default_factory=list)
     attacks: list[AttackRow] = field(default_factory=list)
     rounds: int = 0
     old_logits_unchanged: bool = False

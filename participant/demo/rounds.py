@@ -23,6 +23,7 @@ from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
 from engram.participant.demo.cast import AUTHORS, COIN, COPYCAT, FOUNDER, LEAKER, WITNESS
 from engram.participant.demo.data import NEW_CLASSES, OLD_CLASSES, SEALED, VALIDATION
+from engram.participant.demo.report import ScoreRow
 from engram.participant.demo.scene import Scene
 from engram.participant.opener import Opener
 from engram.participant.parts import RoundSecrets, split_parts
@@ -86,6 +87,11 @@ class Standing:
     """The loss on the revealed parts."""
     unseen: int
     """The loss on the parts that its author could not see."""
+    unseen_rows: int
+    correct: int
+    """How many of these rows it has right."""
+    share: float | None
+    """What is left of the baseline's loss, on the side where that is more; None if not scored."""
     reasons: tuple[str, ...]
     """Why it could not take the lead; empty if it could."""
 
@@ -100,6 +106,8 @@ class DemoRound:
     standings: list[Standing]
     copied: str | None
     """The code with which the copycat was refused, "" if it was accepted; None if there was no copycat."""
+    refused: list[ScoreRow]
+    """The updates that were refused at once, in the order in which that happened."""
 
 
 class Rounds:
@@ -111,6 +119,7 @@ class Rounds:
         self._data = scene.data
         self._rng = np.random.default_rng(scene.seed)
         self._secrets_folder = scene.folder / "secrets"
+        self._refused: list[ScoreRow] = []
 
     async def found(self, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> DemoRound:
         """Founds the model with its first TRAIN round, in which the copycat copies alice's reveal."""
@@ -147,6 +156,7 @@ class Rounds:
         *,
         copies: bool,
     ) -> DemoRound:
+        self._refused.clear()
         wallets, victim = self._scene.wallets, self._scene.cast.key(AUTHORS[0]).address
         opener = Opener(wallets[FOUNDER], self._secrets_folder, self._voice(FOUNDER))
         async with AsyncExitStack() as founders, asyncio.TaskGroup() as group:
@@ -180,6 +190,7 @@ class Rounds:
             {name: task.result() for name, task in attempts.items()},
             await self._standings(round_id),
             copied.result() if copied else None,
+            list(self._refused),
         )
 
     def _tell_opened(self, round_id: Hash, terms: RoundTerms) -> None:
@@ -218,9 +229,13 @@ class Rounds:
                 verdict["epoch"],
                 verdict["loss"],
                 sum(group["loss"] for group in verdict["groups"]),
+                sum(group["rows"] for group in verdict["groups"]),
+                verdict["correct"],
+                None if share is None else round(share["loss"] / share["baseline"], 4),
                 tuple(verdict["reasons"]),
             )
             for verdict in verdicts
+            for share in (verdict["share"],)
         ]
 
     async def _cheat(self, name: str, strategy: Strategy, round_id: Hash) -> list[Attempt]:
@@ -233,6 +248,8 @@ class Rounds:
             before = await self._scene.balance(name)
             report = await author.play_epoch(round_id, epoch)
             attempts.append(Attempt(report, before, await self._scene.balance(name)))
+            if report.code not in ("candidate_admitted", "sat_out"):
+                self._catch(name, epoch, report.code)
         if name == LEAKER:
             await author.conclude(round_id)
             attempts.append(replace(attempts[-1], after=await self._scene.balance(name)))
@@ -241,8 +258,15 @@ class Rounds:
     async def _copy(self, round_id: Hash, victim: bytes) -> str:
         code = await adversaries.copy_reveal(self._scene.wallets[COPYCAT], round_id, victim)
         answer = f"the node refused it [{code}]" if code else "the node accepted it"
+        if code:
+            self._catch(COPYCAT, 0, code)
         self._scene.say(COPYCAT, f"sent {AUTHORS[0]}'s reveal as its own; {answer}")
         return code
+
+    def _catch(self, name: str, epoch: int, code: str) -> None:
+        row = ScoreRow(self._scene.report.rounds + 1, name, epoch, None, None, None, None, "caught", code)
+        self._refused.append(row)
+        self._scene.stage.score(row)
 
     async def _testify(self, round_id: Hash, secrets: RoundSecrets) -> None:
         witness = Witness(self._scene.wallets[WITNESS], self._secrets_folder, self._voice(WITNESS))

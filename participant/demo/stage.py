@@ -5,7 +5,31 @@ It does not say how that is shown: `commands/support/demo_screen.py` prints it, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
+
+from engram.participant.demo.report import ScoreRow
+
+
+@dataclass(frozen=True)
+class RoundNow:
+    """Where an open round is, in the block after the first node's head."""
+
+    number: int
+    """1 for the first round of the demonstration."""
+    kind: str
+    """TRAIN or GROW."""
+    phase: str
+    epoch: int
+    epochs: int
+    done: int
+    """Ticks since the round was opened."""
+    total: int
+    """Ticks that it has."""
+    left: int
+    """Ticks left in this phase."""
+    left_s: float
+    """Seconds that these take if nobody has to be waited for."""
 
 
 class Stage(Protocol):
@@ -20,5 +44,8 @@ class Stage(Protocol):
     def head(self, node: str, height: int, block_id: str) -> None:
         """A node has a new head."""
 
-    def phase(self, name: str, epoch: int) -> None:
-        """The round's phase and epoch at the first node's head; the name is "" while no round is open."""
+    def round(self, now: RoundNow | None) -> None:
+        """Where the round is at the first node; None while no round is open."""
+
+    def score(self, row: ScoreRow) -> None:
+        """What is known now of an author's update; a later row of the same update takes its place."""

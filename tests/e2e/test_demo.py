@@ -75,6 +75,22 @@ def check(report: dict[str, Any], nodes: int) -> None:
         assert lost == 0 if row["name"] == "copycat" else lost > 0
         assert lost >= 5 * 10**8 or row["name"] == "copycat"
 
+    caught = [(row["author"], row["code"]) for row in report["scores"] if row["outcome"] == "caught"]
+    assert {(row["name"], row["code"]) for row in attacks} <= {
+        (author, code) for author, codes in caught for code in codes.split(", ")
+    }
+    won = [row for row in report["scores"] if row["outcome"] == "won"]
+    assert [(row["round"], row["author"]) for row in won] == [
+        (number, version["author"]) for number, version in enumerate(versions[1:], 1)
+    ]
+    for row in won:
+        assert row["share"] == min(
+            other["share"]
+            for other in report["scores"]
+            if other["round"] == row["round"] and other["outcome"] != "caught"
+        )
+        assert row["accuracy"] > 0.5
+
     assert report["old_logits_unchanged"] is True
     assert [(row["version"], row["side"]) for row in report["groups"]] == [
         (version, side) for version in (1, 2) for side in ("founder", "witness")

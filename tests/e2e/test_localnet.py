@@ -18,7 +18,10 @@ from engram.consensus.chainspec import Allocation, ChainSpec, local
 from engram.node.errors import NodeFailed, WaitTimeout
 from engram.node.localnet.localnet import Localnet
 from engram.node.localnet.nodeprocess import write_settings
-from engram.participant.demo.play import watching
+from engram.participant.demo.cast import Cast
+from engram.participant.demo.report import ScoreRow
+from engram.participant.demo.stage import RoundNow
+from engram.participant.demo.watching import watching
 from engram.participant.wallet import Wallet
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Hash
@@ -167,7 +170,9 @@ class Said:
 
     def head(self, node: str, height: int, block_id: str) -> None: ...
 
-    def phase(self, name: str, epoch: int) -> None: ...
+    def round(self, now: RoundNow | None) -> None: ...
+
+    def score(self, row: ScoreRow) -> None: ...
 
 
 async def test_the_demonstration_says_what_its_blocks_wait_for(tmp_path: Path) -> None:
@@ -175,7 +180,7 @@ async def test_the_demonstration_says_what_its_blocks_wait_for(tmp_path: Path) -
     async with (
         Localnet(tmp_path, funded(), nodes=2) as net,
         net.nodes[1].client.holding(),
-        watching(net, said, stalled_s=0.2),
+        watching(net, Cast(0), said, stalled_s=0.2),
     ):
         await until(lambda: any("programs hold" in line for _, line in said.lines))
     assert ("nodes", "no new block for 0.2 s; the reason may be:") in said.lines
