@@ -1,8 +1,8 @@
 """`engram model`: shows models, their versions, scores, badges and reputation.
 
 The commands that use a version (predict, infer, pull, score, publish-part) stand in `model_use.py`, those
-about proofs (prove, attest) in `model_proof.py`, those that compute here (evaluate, export) in
-`model_files.py`, those that own a model (fork, amend, retire) in `model_own.py`.
+about proofs (prove, attest) in `model_proof.py`, those that own a model (fork, amend, retire) in
+`model_own.py`; evaluate, export and history have files of their own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from engram.commands import model_files, model_own, model_proof, model_use
+from engram.commands import model_evaluate, model_files, model_history, model_own, model_proof, model_use
 from engram.commands.support.lookup import ask_model, model_argument
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column, short
@@ -198,7 +198,8 @@ def _loss_of(version: dict[str, Any], parts: str) -> str:
 command.add_command(model_use.predict)
 command.add_command(model_use.infer)
 command.add_command(model_use.pull)
-command.add_command(model_files.evaluate)
+command.add_command(model_evaluate.evaluate)
+command.add_command(model_history.history)
 command.add_command(model_files.export)
 command.add_command(model_proof.prove)
 command.add_command(model_proof.attest)

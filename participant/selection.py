@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,7 @@ from engram.participant.datasets import Dataset, load_source
 from engram.participant.errors import DatasetMismatch, NotEnoughRows
 from engram.participant.parts import deal
 from engram.participant.tables.examining import DataWarning
+from engram.participant.tables.mapping import load_mapping
 from engram.participant.tables.raw import Progress, ReadOptions
 from engram.statemachine.records import Model
 
@@ -67,6 +69,14 @@ class Selection:
         a wanted class, or fewer than `rows` rows.
         """
         return self.chosen(self.read()[0], seed)
+
+    def class_names(self) -> Callable[[int], str]:
+        """What each class is called: as the mapping has it, else by its number.
+
+        Raises what `load_mapping` raises.
+        """
+        names = () if self.mapping is None or self.relabel else load_mapping(self.mapping).classes
+        return lambda label: names[label] if label < len(names) else str(label)
 
     def chosen(self, data: Dataset, seed: int) -> Dataset:
         """What the selection takes of all rows of its source. Raises `NotEnoughRows`, `DatasetMismatch`."""

@@ -10,6 +10,7 @@ import click
 
 from engram.commands.support.errors import RowsInvalid
 from engram.commands.support.output import Column, print_table
+from engram.commands.support.people import people_of
 from engram.commands.support.picture import LEAST_SIDE, bar, picture_lines, side_of, stdout_console
 from engram.commands.support.predictions import ChosenRows
 from engram.commands.support.session import CommandSession
@@ -21,8 +22,6 @@ FEW_ROWS: Final = 3
 """Up to so many rows are shown one by one with all their parts; more are lines of a table."""
 SHOWN_CLASSES: Final = 6
 BAR_WIDTH: Final = 24
-ADDRESS_ENDS: Final = (6, 4)
-"""The first and the last letters of an address that are shown."""
 CALL_VALUES: Final = 400_000
 """One request carries at most so many features, which keeps it far below the largest body."""
 CALL_ROWS: Final = 128
@@ -72,8 +71,8 @@ def show_explained(
     if session.as_json:
         session.show(result, ())
         return
-    names = {entry.address_text: entry.name for entry in session.key_entries()}
-    groups = [_group(each, names) for each in result["lineage"]]
+    person = people_of(session)
+    groups = [_group(each, person) for each in result["lineage"]]
     answers = result["predictions"]
     if len(answers) > FEW_ROWS and not picture:
         _show_table(result, groups, chosen)
@@ -152,10 +151,7 @@ def _leader(answer: dict[str, Any], groups: Sequence[str]) -> str | None:
     return None if best is None else groups[best["group"]]
 
 
-def _group(found: dict[str, Any], names: dict[str, str]) -> str:
+def _group(found: dict[str, Any], person: Callable[[str | None], str]) -> str:
     from engram.library.explanation import group_text
 
-    address = found["author"] or "nobody"
-    first, last = ADDRESS_ENDS
-    short = address if len(address) <= first + last else f"{address[:first]}…{address[-last:]}"
-    return group_text(found["version"], found["classes"], names.get(address, short))
+    return group_text(found["version"], found["classes"], person(found["author"]))

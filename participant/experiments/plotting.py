@@ -34,22 +34,31 @@ def check_plotting() -> None:
             )
 
 
-def svg_of(plot: Plot) -> str:
-    """The plot as an SVG file. Raises `LibraryMissing`."""
-    check_plotting()
+def check_drawing() -> None:
+    """Raises `LibraryMissing` if plots cannot be drawn."""
+    if find_spec("matplotlib") is None:
+        raise LibraryMissing("plots need matplotlib: pip install 'engram[plot]'", got="matplotlib")
+
+
+def svg_of(*plots: Plot) -> str:
+    """The plots, one below the other, as an SVG file. Raises `LibraryMissing`."""
+    check_drawing()
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "svg", **_STYLE}):
-        figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+        figure = Figure(figsize=(WIDTH, HEIGHT * len(plots)), layout="constrained")
         FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        _DRAWN_BY[plot.kind](figure, axes, plot)
-        axes.set_xlabel(plot.x_label)
-        axes.set_ylabel(plot.y_label)
-        if plot.y_range is not None:
-            axes.set_ylim(*plot.y_range)
+        for number, plot in enumerate(plots, 1):
+            axes = figure.add_subplot(len(plots), 1, number)
+            _DRAWN_BY[plot.kind](figure, axes, plot)
+            axes.set_xlabel(plot.x_label)
+            axes.set_ylabel(plot.y_label)
+            if len(plots) > 1:
+                axes.set_title(plot.caption)
+            if plot.y_range is not None:
+                axes.set_ylim(*plot.y_range)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"

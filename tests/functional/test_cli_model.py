@@ -1,9 +1,6 @@
 """Commands on models and rounds, against a real node on which rounds were really played."""
 
-import asyncio
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,59 +8,16 @@ import numpy as np
 import pytest
 
 from engram.nn.network import forward
-from engram.node.client import RpcClient
-from engram.node.config import Config
-from engram.node.datadir import find_run_info, read_spec, write_spec
-from engram.node.threaded import running_node
+from engram.node.datadir import read_spec, write_spec
 from engram.participant.datasets import load
 from engram.participant.export import load_version
 from tests.support.cli import Shell
-from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, write_keys
+from tests.support.played_scene import HIGH, LOW, Scene, actor, row
 from tests.support.round_matter import ALICE, OPENER
-from tests.support.rpc_round import PARTS, PlayedRounds, RpcPlay
+from tests.support.rpc_round import PARTS
 
 pytestmark = pytest.mark.xdist_group("cli_model")
-LOW, HIGH = [50, 0, *[10] * PARTS], [206, 0, *[10] * PARTS]
 NO_SUCH = "ee" * 32
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A user of a node with a model of two versions, its finished round, and an open one with a candidate."""
-
-    shell: Shell
-    rounds: PlayedRounds
-
-    @property
-    def model(self) -> str:
-        return self.rounds.model.hex()
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    directory = tmp_path_factory.mktemp("node")
-    write_keys(directory)
-    config = Config(data_dir=directory, rpc_port=0, p2p_port=0, mine=True, miner_address=address_of("miner"))
-    with running_node(config, dev_spec()):
-        yield Scene(Shell(directory, {"ENGRAM_PASSPHRASE": PASSPHRASE}), asyncio.run(_play(directory)))
-
-
-async def _play(directory: Path) -> PlayedRounds:
-    running = find_run_info(directory)
-    assert running is not None
-    async with RpcClient.of_data_dir(running.rpc_url, directory) as client:
-        return await RpcPlay(client).play()
-
-
-def actor(key: object) -> str:
-    from engram.primitives.keys import PrivateKey, format_address
-
-    assert isinstance(key, PrivateKey)
-    return format_address(key.address, "leng")
-
-
-def row(values: list[int]) -> str:
-    return ",".join(map(str, values))
 
 
 def test_models_are_listed_and_named_by_their_beginning(scene: Scene) -> None:
@@ -103,62 +57,6 @@ def test_what_the_ledger_knows(scene: Scene) -> None:
     assert reputed["address"] == actor(ALICE)
     assert str(reputed["points"]) in shell.text("model", "reputation")
     assert {"50.00", "66.67"} <= set(shell.text("model", "scores").split())
-
-
-def test_predictions(scene: Scene, tmp_path: Path) -> None:
-    shell = scene.shell
-    asked = ("model", "predict", "--row", row(LOW), "--row", row(HIGH))
-    answer = shell.json(*asked)
-    assert [item["class"] for item in answer["predictions"]] == [0, 1]
-    assert answer["version"] == 1
-    assert sum(block["neurons"] for block in answer["lineage"]) == 1
-    unsure = shell.json(*asked, "--version", "0")
-    assert {item["probability"] for item in unsure["predictions"]} == {0.5}
-    rows = tmp_path / "rows.csv"
-    rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n")
-    labelled = shell.json("model", "predict", "--data", str(rows), "--first", "1", "--rows", "2")
-    assert [(item["class"], item["label"]) for item in labelled["predictions"]] == [(1, 1), (0, 1)]
-    found = shell.json("model", "evaluate", "--data", str(rows), "--version", "1")
-    assert (found["model"], found["version"], found["confusion"]) == (scene.model, 1, [[1, 0], [1, 1]])
-    assert "66.67 %" in shell.text("model", "evaluate", scene.model[:6], "--data", str(rows))
-    for item in (*answer["predictions"], *unsure["predictions"]):
-        terms = [*item["parts"], *item["rest"].values()]
-        assert sum(term["logit"] for term in terms) == max(item["logits"])
-        assert sum(term["margin"] for term in terms) == item["margin"]
-    lines = shell.text("model", "predict", "--data", str(rows)).splitlines()
-    assert lines[0] == "row 0: class 0, which is right"
-    assert [line.split()[0] for line in lines[1:3]] == ["0", "1"], "no picture, but a bar for each class"
-    assert lines[4].split() == ["whose", "neurons", "logit", "lead", "over", "1"]
-    assert lines[5].startswith(f"version 1 by {actor(ALICE)[:6]}…{actor(ALICE)[-4:]} (classes 0-1)")
-    assert shell.error("model", "predict", "--data", str(rows), "--picture") == (65, "rows_invalid")
-    assert shell.error("model", "predict", "--row", "1,2") == (65, "features_invalid")
-    assert shell.error(*asked, "--version", "9") == (65, "missing_version")
-
-
-def test_predictions_of_many_rows_are_a_table(scene: Scene, tmp_path: Path) -> None:
-    shell, rows = scene.shell, tmp_path / "rows.csv"
-    rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n" * 100)
-    asked = ("model", "predict", "--data", str(rows), "--rows", "300")
-    said = shell.text(*asked).splitlines()
-    assert said[0].split() == ["row", "class", "probability", "label", "runner-up", "mostly", "by"]
-    assert [line.split()[0] for line in said[1:301]] == [str(number) for number in range(300)]
-    assert said[-1] == "version 1; 200 of 300 rows are right"
-    answers = shell.json(*asked)["predictions"]
-    assert [item["class"] for item in answers] == [0, 1, 0] * 100, "asked for in several batches"
-
-
-def test_predictions_with_the_names_of_a_mapping(scene: Scene, tmp_path: Path) -> None:
-    shell, rows, asked = scene.shell, tmp_path / "named.csv", tmp_path / "asked.csv"
-    rows.write_text(f"{row(LOW)},calm\n{row(HIGH)},storm\n")
-    mapping = shell.json("data", "convert", str(rows), "--scale", "none", "-o", str(tmp_path / "n.npz"))[
-        "mapping"
-    ]
-    asked.write_text(f"{row(HIGH)}\n{row(LOW)}\n")
-    predict = ("model", "predict", "--data", str(asked), "--mapping", mapping, "--rows", "2")
-    answers = shell.json(*predict)["predictions"]
-    assert [(item["class"], item["name"]) for item in answers] == [(1, "storm"), (0, "calm")]
-    assert "label" not in answers[0]
-    assert "storm" in shell.text(*predict)
 
 
 @pytest.fixture

@@ -1,0 +1,107 @@
+"""`engram model predict`, `evaluate` and `history`, on a node on which rounds were really played."""
+
+from pathlib import Path
+
+import pytest
+
+from engram.participant.experiments import plotting
+from tests.support.played_scene import HIGH, LOW, Scene, actor, row
+from tests.support.round_matter import ALICE
+
+pytestmark = pytest.mark.xdist_group("cli_model")
+
+
+def test_predictions(scene: Scene, tmp_path: Path) -> None:
+    shell = scene.shell
+    asked = ("model", "predict", "--row", row(LOW), "--row", row(HIGH))
+    answer = shell.json(*asked)
+    assert [item["class"] for item in answer["predictions"]] == [0, 1]
+    assert answer["version"] == 1
+    assert sum(block["neurons"] for block in answer["lineage"]) == 1
+    unsure = shell.json(*asked, "--version", "0")
+    assert {item["probability"] for item in unsure["predictions"]} == {0.5}
+    rows = tmp_path / "rows.csv"
+    rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n")
+    labelled = shell.json("model", "predict", "--data", str(rows), "--first", "1", "--rows", "2")
+    assert [(item["class"], item["label"]) for item in labelled["predictions"]] == [(1, 1), (0, 1)]
+    found = shell.json("model", "evaluate", "--data", str(rows), "--version", "1")
+    assert (found["model"], found["version"], found["confusion"]) == (scene.model, 1, [[1, 0], [1, 1]])
+    assert "66.67 %" in shell.text("model", "evaluate", scene.model[:6], "--data", str(rows))
+    for item in (*answer["predictions"], *unsure["predictions"]):
+        terms = [*item["parts"], *item["rest"].values()]
+        assert sum(term["logit"] for term in terms) == max(item["logits"])
+        assert sum(term["margin"] for term in terms) == item["margin"]
+    lines = shell.text("model", "predict", "--data", str(rows)).splitlines()
+    assert lines[0] == "row 0: class 0, which is right"
+    assert [line.split()[0] for line in lines[1:3]] == ["0", "1"], "no picture, but a bar for each class"
+    assert lines[4].split() == ["whose", "neurons", "logit", "lead", "over", "1"]
+    assert lines[5].startswith(f"version 1 by {actor(ALICE)[:6]}…{actor(ALICE)[-4:]} (classes 0-1)")
+    assert shell.error("model", "predict", "--data", str(rows), "--picture") == (65, "rows_invalid")
+    assert shell.error("model", "predict", "--row", "1,2") == (65, "features_invalid")
+    assert shell.error(*asked, "--version", "9") == (65, "missing_version")
+
+
+def test_predictions_of_many_rows_are_a_table(scene: Scene, tmp_path: Path) -> None:
+    shell, rows = scene.shell, tmp_path / "rows.csv"
+    rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n" * 100)
+    asked = ("model", "predict", "--data", str(rows), "--rows", "300")
+    said = shell.text(*asked).splitlines()
+    assert said[0].split() == ["row", "class", "probability", "label", "runner-up", "mostly", "by"]
+    assert [line.split()[0] for line in said[1:301]] == [str(number) for number in range(300)]
+    assert said[-1] == "version 1; 200 of 300 rows are right"
+    answers = shell.json(*asked)["predictions"]
+    assert [item["class"] for item in answers] == [0, 1, 0] * 100, "asked for in several batches"
+
+
+def test_predictions_with_the_names_of_a_mapping(scene: Scene, tmp_path: Path) -> None:
+    shell, rows, asked = scene.shell, tmp_path / "named.csv", tmp_path / "asked.csv"
+    rows.write_text(f"{row(LOW)},calm\n{row(HIGH)},storm\n")
+    mapping = shell.json("data", "convert", str(rows), "--scale", "none", "-o", str(tmp_path / "n.npz"))[
+        "mapping"
+    ]
+    asked.write_text(f"{row(HIGH)}\n{row(LOW)}\n")
+    predict = ("model", "predict", "--data", str(asked), "--mapping", mapping, "--rows", "2")
+    answers = shell.json(*predict)["predictions"]
+    assert [(item["class"], item["name"]) for item in answers] == [(1, "storm"), (0, "calm")]
+    assert "label" not in answers[0]
+    assert "storm" in shell.text(*predict)
+
+
+def test_every_version_is_evaluated_on_the_same_rows(scene: Scene, tmp_path: Path) -> None:
+    shell, rows, plot = scene.shell, tmp_path / "rows.csv", tmp_path / "retention.svg"
+    rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n{row(LOW)},2\n")
+    asked = ("model", "evaluate", "--data", str(rows), "--versions")
+    founded, trained = shell.json(*asked, "--plot", str(plot))
+    assert (founded["version"], founded["rows"], founded["left_out"]) == (0, 3, 1)
+    assert (trained["version"], trained["correct"], trained["accuracy"]) == (1, 2, 2 / 3)
+    assert [step["accuracy"] for step in trained["steps"]] == [2 / 3]
+    assert plot.read_text(encoding="utf-8").startswith("<?xml")
+    lines = shell.text(*asked).splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["version", "0", "1"]
+    assert lines[3].startswith("up to 1 rows are of classes that a version did not know")
+    assert [each["version"] for each in shell.json(*asked, "--version", "0")] == [0]
+    assert shell.error(*asked, "--file", "model.npz") == (64, "usage")
+
+
+def test_the_history_is_the_learning_curve(scene: Scene, tmp_path: Path) -> None:
+    shell, plot = scene.shell, tmp_path / "history.svg"
+    founded, trained = shell.json("model", "history", "--plot", str(plot))
+    assert (founded["sealed_loss"], founded["sealed_accuracy"]) == (None, None)
+    assert (trained["classes"], trained["sealed_accuracy"]) == (2, 1.0)
+    assert 0 < trained["sealed_loss"] < 1
+    drawn = plot.read_bytes()
+    assert shell.error("model", "history", "--plot", str(plot)) == (65, "file_exists_already")
+    shell.text("model", "history", "--plot", str(plot), "--force")
+    assert plot.read_bytes() == drawn, "the same numbers give the same bytes"
+    assert shell.error("model", "history", "--plot", str(tmp_path / "history.png")) == (64, "usage")
+    assert shell.error("model", "history", "--force") == (64, "usage")
+    lines = shell.text("model", "history").splitlines()
+    assert "100.00%" in lines[2]
+    assert "█" in lines[2]
+
+
+def test_a_plot_needs_matplotlib(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plotting, "find_spec", lambda name: None)
+    plot = tmp_path / "history.svg"
+    assert scene.shell.error("model", "history", "--plot", str(plot)) == (65, "library_missing")
+    assert not plot.exists()
