@@ -17,20 +17,22 @@ export const title = (params) => `Ask model ${shortId(params.id)}`;
 export async function view(root, params, chain) {
   const model = await chain.call("model_get", { id: params.id });
   const versions = await chain.call("model_versions", { id: params.id });
-  const desk = new Desk(chain, model, versions);
+  const desk = new Desk(chain, model, versions, params.query?.get("part") ?? null);
   root.append(...desk.nodes());
   desk.begin(); // it paints with the colours of the page, of which it is a part once this has returned
   return () => desk.close();
 }
 
 class Desk {
-  constructor(chain, model, versions) {
+  /** `part`: the commitment of the part whose rows come first; null for one of the latest round. */
+  constructor(chain, model, versions, part) {
     this.chain = chain;
     this.model = model;
     this.versions = versions;
     this.side = sideOf(model.inputs);
     this.full = model.inputs === 64 ? 16 : 255;
     this.parts = [];
+    this.first = part;
     this.rows = [];
     this.place = 0;
     this.wanted = null;
@@ -115,7 +117,9 @@ class Desk {
       this.classes.append(h("option", { value: String(label) }, String(label)));
     }
     try {
-      this.parts = await openedParts(this.chain, this.model.id);
+      const opened = await openedParts(this.chain, this.model.id);
+      const chosen = opened.filter((part) => part.commitment === this.first);
+      this.parts = [...chosen, ...opened.filter((part) => part.commitment !== this.first)];
     } catch (error) {
       this.said.textContent = `The node gave no answer: ${error.message}`;
       return;

@@ -25,11 +25,13 @@ export async function view(root, params, chain) {
   const names = ["head", "now", "updates", "parts", "money", "terms"];
   const places = Object.fromEntries(names.map((name) => [name, h("div")]));
   const notice = h("div", { "aria-live": "polite" });
-  places.now.setAttribute("aria-live", "polite");
-  root.append(notice, ...Object.values(places));
+  const spoken = h("p", { class: "hidden", role: "status" });
+  root.append(notice, spoken, ...Object.values(places));
   const read = async () => {
     const found = await everything(chain, params.id);
     const { round } = found;
+    const told = words.nowText(round);
+    if (spoken.textContent !== told) spoken.textContent = told; // read out at each phase, not each block
     refill(places.head, head(round));
     refill(places.now, now(found));
     refill(places.updates, card("Updates: who won, who lost, and why", updates(found)));
@@ -206,7 +208,16 @@ function parts(round) {
     `${validation} to be revealed before authors train, and ${kept} that stay sealed until all updates are`,
     "known. Rows of open parts are public for ever.",
   ].join(" ");
-  return [h("p", { class: "muted" }, text), table("Parts of the round", PARTS, all)];
+  return [h("p", { class: "muted" }, text), table("Parts of the round", [...PARTS, lookAt(round)], all)];
+}
+
+/** The column with links to the rows of open parts. */
+function lookAt({ model }) {
+  const to = (part) => `#/draw/${model}?part=${part.commitment}`;
+  return {
+    head: "Rows",
+    cell: (part) => (part.old === undefined ? "–" : h("a", { href: to(part) }, "look at them")),
+  };
 }
 
 function drawn(round, part) {
