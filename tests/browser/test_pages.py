@@ -266,6 +266,25 @@ def test_a_pointer_draws_and_the_latest_drawing_is_answered(explorer: Explorer, 
     explorer.until_text(".said", "The paper is empty.")
 
 
+def test_a_finger_draws_on_a_phone(explorer: Explorer, grown: Grown) -> None:
+    command = explorer.driver.execute_cdp_cmd
+    explorer.resize("phone")
+    command("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    explorer.open(f"draw/{grown.model}", ".bars")
+    script = "const box = arguments[0].getBoundingClientRect(); return [box.x, box.y, box.width]"
+    x, y, wide = explorer.driver.execute_script(script, explorer.find("canvas.paper"))
+    scrolled = explorer.driver.execute_script("return scrollY")
+    for kind, share in (("touchStart", 0.2), ("touchMove", 0.5), ("touchMove", 0.8)):
+        point = {"x": x + wide * 0.5, "y": y + wide * share}
+        command("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    command("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    explorer.until_text("main", "Your drawing")
+    assert (answers(explorer, grown)[:, 3:5] > 0).all()
+    assert explorer.driver.execute_script("return scrollY") == scrolled, "the page stays under the finger"
+    command("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    explorer.resize("desktop")
+
+
 def test_a_drawing_becomes_a_row_as_mnist_was_made(explorer: Explorer) -> None:
     """It fits into 20x20 of the 28x28 pixels, in shades, and its centre of mass is in the middle."""
     explorer.open("models", ".card")
@@ -286,6 +305,11 @@ def test_rows_that_are_no_pictures_are_typed(explorer: Explorer, grown: Grown) -
     explorer.open(f"draw/{grown.numbers}", ".fields input")
     assert explorer.all("canvas.paper") == []
     assert "there is none to load" in explorer.text()
+    explorer.open(f"draw/{grown.model}", "canvas.paper")
+    explorer.find("a[href$='?as=numbers']").click()
+    explorer.find(".fields label:nth-child(64) input")
+    assert explorer.all("canvas.paper") == []
+    explorer.open(f"draw/{grown.numbers}", ".fields input")
     field = explorer.find(".fields label:nth-child(2) input")
     field.send_keys(Keys.BACKSPACE, "300", Keys.TAB)
     network = grown.chain.model(grown.numbers).pull()

@@ -27,9 +27,16 @@ export async function view(root, params, chain) {
   const notice = h("div", { "aria-live": "polite" });
   const spoken = h("p", { class: "hidden", role: "status" });
   root.append(notice, spoken, ...Object.values(places));
+  let stood = "";
   const read = async () => {
-    const found = await everything(chain, params.id);
-    const { round } = found;
+    const [round, { pace }] = await Promise.all([
+      chain.call("round_get", { id: params.id }),
+      chain.call("node_status"),
+    ]);
+    const stands = JSON.stringify({ ...round, height: 0, tick: 0 });
+    if (!words.isOpen(round) && stands === stood) return; // blocks change nothing of a round that has ended
+    const found = { round, pace, ...(await judged(chain, params.id)) };
+    stood = stands;
     const told = words.nowText(round);
     if (spoken.textContent !== told) spoken.textContent = told; // read out at each phase, not each block
     refill(places.head, head(round));
@@ -42,18 +49,17 @@ export async function view(root, params, chain) {
   return live(chain, ["heads", "rounds"], read, notice);
 }
 
-/** The round, and how its updates do; of an old round the node may have deleted what they are judged by. */
-async function everything(chain, id) {
-  const [round, { pace }] = await Promise.all([chain.call("round_get", { id }), chain.call("node_status")]);
+/** How the updates of a round do; of an old round the node may have deleted what they are judged by. */
+async function judged(chain, id) {
   try {
     const [outcomes, verdicts, candidates] = await Promise.all(
       ["round_outcomes", "round_verdicts", "round_candidates"].map((method) => chain.call(method, { id })),
     );
-    return { round, pace, outcomes, verdicts, candidates, lost: null };
+    return { outcomes, verdicts, candidates, lost: null };
   } catch (error) {
     if (error.code !== "state_pruned") throw error;
     const outcomes = { due_text: null, why: [], updates: [] };
-    return { round, pace, outcomes, verdicts: [], candidates: [], lost: error.message };
+    return { outcomes, verdicts: [], candidates: [], lost: error.message };
   }
 }
 
@@ -208,7 +214,10 @@ function parts(round) {
     `${validation} to be revealed before authors train, and ${kept} that stay sealed until all updates are`,
     "known. Rows of open parts are public for ever.",
   ].join(" ");
-  return [h("p", { class: "muted" }, text), table("Parts of the round", [...PARTS, lookAt(round)], all)];
+  return [
+    h("p", { class: "muted" }, text),
+    table("Parts of the round", [...PARTS.slice(0, 2), lookAt(round), ...PARTS.slice(2)], all),
+  ];
 }
 
 /** The column with links to the rows of open parts. */
