@@ -127,16 +127,19 @@ def test_a_round_says_why_each_update_won_or_lost(explorer: Explorer, grown: Gro
     explorer.open(f"round/{grown.won[1]}", "li.card")
     shown = explorer.text()
     outcomes = grown.chain.call("round_outcomes", id=grown.won[1])
-    assert [update["paid"] > 0 for update in outcomes["updates"]].count(True) == 1
+    won = [update["author"] for update in outcomes["updates"] if update["paid"] > 0]
     for update in outcomes["updates"]:
         for text in update["why"]:
             assert text[1:] in shown, "the words are the node's own"
-    assert explorer.text(".card.won").count("★ took the lead") == 1
+    assert [card.text.count("★ took the lead") for card in explorer.all(".card.won")] == [1] * len(won) != []
     states = column(explorer, "Parts of the round", 2)
     round_ = grown.chain.call("round_get", id=grown.won[1])
     assert states.count("open") == len(round_["validation_opened"]) + len(round_["unseen"])
     assert states.count("closed") > 0
     fits(explorer, "round-decided")
+    part = round_["validation_opened"][0]["commitment"]
+    explorer.find(f'a[href$="?part={part}"]').click()
+    explorer.until_text("main", f"from the opened part {part[:10]}")
     explorer.open(f"round/{grown.open}", ".phase.now")
     assert "witnesses seal" in explorer.text(".phase.now")
     assert "No update has been committed to yet." in explorer.text()
@@ -149,6 +152,10 @@ def test_a_model_shows_whose_neurons_it_has_and_what_it_still_knows(explorer: Ex
     fits(explorer, "models")
     explorer.open(f"model/{grown.model}", ".lineage")
     blocks = [title.get_attribute("textContent") for title in explorer.all(".lineage title")]
+    losses = explorer.all(".lineage-loss")
+    versions = grown.chain.call("model_versions", id=grown.model)
+    mean = [version["sealed_loss"] / version["sealed_rows"] / 2**24 for version in versions[1:]]
+    assert [loss.text for loss in losses] == ["not measured", *(f"{each:.4f} nat" for each in mean)]
     made = [(12, 0), (12, 1), (12, 1), (6, 2)]
     assert [text.split(",")[0] for text in blocks] == [f"{neurons} neurons" for neurons, _ in made]
     assert all(f"in version {version} by" in text for text, (_, version) in zip(blocks, made, strict=True))
@@ -198,12 +205,24 @@ def test_an_old_digit_has_the_same_integers_before_and_after_growth(explorer: Ex
 
 
 def seen(explorer: Explorer) -> npt.NDArray[np.int64]:
-    """How far each pixel that the model sees is from paper, 0 to 255."""
+    """The row of 8x8 values from 0 to 16 that the model sees, out of the picture of it in light colours."""
     script = """const canvas = document.querySelector("canvas.seen");
       return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]"""
     red = np.array(explorer.driver.execute_script(script), np.int64).reshape(8, 8, 4)[:, :, 0]
-    away: npt.NDArray[np.int64] = np.abs(red - red[0, 0])
-    return away
+    paper, ink = 0xFF, 0x17
+    row: npt.NDArray[np.int64] = np.rint((paper - red) / (paper - ink) * 16).astype(np.int64)
+    return row
+
+
+def answers(explorer: Explorer, grown: Grown) -> npt.NDArray[np.int64]:
+    """What the model sees, once the page shows the logits that are computed of it here."""
+    row = seen(explorer)
+    logits = grown.chain.model(grown.model).pull().logits(row.reshape(1, 64).astype(np.uint8))[0].tolist()
+    last = f"{logits[-1]:,}".replace(",", "\u202f")
+    explorer.until_text('[aria-label="Logits before and after"] tr:last-child', last)
+    assert integers(column(explorer, "Logits before and after", 3)) == logits
+    explorer.until_text(".said", f"Class {logits.index(max(logits))}")
+    return row
 
 
 def test_the_keyboard_draws(explorer: Explorer, grown: Grown) -> None:
@@ -214,8 +233,7 @@ def test_the_keyboard_draws(explorer: Explorer, grown: Grown) -> None:
     paper.send_keys(Keys.DELETE)
     explorer.until_text(".said", "The paper is empty.")
     paper.send_keys(Keys.SPACE, *[Keys.ARROW_DOWN] * 18, Keys.SPACE)
-    explorer.until_text(".said", "Class 1")
-    ink = seen(explorer)
+    ink = answers(explorer, grown)
     assert (ink[:, 3:5] > 0).all(), "a stroke fills the height, as the digits of the data set do"
     assert (ink[:, [0, 1, 6, 7]] == 0).all()
     assert "The pen is up." in explorer.text()
@@ -237,8 +255,7 @@ def test_a_pointer_draws_and_the_latest_drawing_is_answered(explorer: Explorer, 
     for turn in turns[1:]:
         moves.move_to_element_with_offset(paper, int(60 * np.cos(turn)), int(110 * np.sin(turn)))
     moves.release().perform()
-    explorer.until_text(".said", "Class 0")
-    ink = seen(explorer)
+    ink = answers(explorer, grown)
     assert (ink[[0, 7], 3:5] > 0).all()
     assert (ink[3:5, 3:5] == 0).all(), "a ring is empty within"
     asked = explorer.driver.execute_script("return window.asked")
@@ -249,12 +266,50 @@ def test_a_pointer_draws_and_the_latest_drawing_is_answered(explorer: Explorer, 
     explorer.until_text(".said", "The paper is empty.")
 
 
+def test_a_finger_draws_on_a_phone(explorer: Explorer, grown: Grown) -> None:
+    command = explorer.driver.execute_cdp_cmd
+    explorer.resize("phone")
+    command("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    explorer.open(f"draw/{grown.model}", ".bars")
+    script = "const box = arguments[0].getBoundingClientRect(); return [box.x, box.y, box.width]"
+    x, y, wide = explorer.driver.execute_script(script, explorer.find("canvas.paper"))
+    scrolled = explorer.driver.execute_script("return scrollY")
+    for kind, share in (("touchStart", 0.2), ("touchMove", 0.5), ("touchMove", 0.8)):
+        point = {"x": x + wide * 0.5, "y": y + wide * share}
+        command("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    command("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    explorer.until_text("main", "Your drawing")
+    assert (answers(explorer, grown)[:, 3:5] > 0).all()
+    assert explorer.driver.execute_script("return scrollY") == scrolled, "the page stays under the finger"
+    command("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    explorer.resize("desktop")
+
+
+def test_a_drawing_becomes_a_row_as_mnist_was_made(explorer: Explorer) -> None:
+    """It fits into 20x20 of the 28x28 pixels, in shades, and its centre of mass is in the middle."""
+    explorer.open("models", ".card")
+    script = """const done = arguments[0];
+      import("./ink.js").then((ink) => done(ink.pixels([[[0.2, 0.1], [0.8, 0.1], [0.4, 0.7]]], 28, 255)));"""
+    picture = np.array(explorer.driver.execute_async_script(script), np.int64).reshape(28, 28)
+    rows, columns = (np.flatnonzero(picture.sum(axis=axis)) for axis in (1, 0))
+    assert max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1 in (20, 21)
+    centre = [np.average(np.arange(28) + 0.5, weights=picture.sum(axis=axis)) for axis in (1, 0)]
+    assert np.allclose(centre, 14, atol=0.3)
+    assert picture.max() == 255
+    assert len(np.unique(picture)) > 5
+
+
 def test_rows_that_are_no_pictures_are_typed(explorer: Explorer, grown: Grown) -> None:
     from selenium.webdriver.common.keys import Keys
 
     explorer.open(f"draw/{grown.numbers}", ".fields input")
     assert explorer.all("canvas.paper") == []
     assert "there is none to load" in explorer.text()
+    explorer.open(f"draw/{grown.model}", "canvas.paper")
+    explorer.find("a[href$='?as=numbers']").click()
+    explorer.find(".fields label:nth-child(64) input")
+    assert explorer.all("canvas.paper") == []
+    explorer.open(f"draw/{grown.numbers}", ".fields input")
     field = explorer.find(".fields label:nth-child(2) input")
     field.send_keys(Keys.BACKSPACE, "300", Keys.TAB)
     network = grown.chain.model(grown.numbers).pull()

@@ -1,9 +1,9 @@
 // Which neurons of a model came when and from whom, and how its curves run: pictures in SVG, no requests.
 
 import { s, tag } from "./dom.js";
-import { count } from "./format.js";
+import { count, loss } from "./format.js";
 
-const COLUMN = 84;
+const COLUMN = 92;
 const LEFT = 12;
 const TALL = 190;
 const TOP = 34;
@@ -43,7 +43,7 @@ export function lineagePicture(model, versions, lineage) {
   const deepest = Math.max(...columns.map((column) => column.groups.length));
   const scale = Math.max(TALL - deepest * LEAST, 0) / most;
   const width = LEFT * 2 + columns.length * COLUMN;
-  const height = TOP + TALL + 62;
+  const height = TOP + TALL + 78;
   const label = columns.map((column) => described(column)).join(" ");
   const picture = s("svg", {
     class: "lineage",
@@ -92,7 +92,7 @@ function bands(picture, before, after, x) {
   });
 }
 
-function column(picture, { version, groups }, blocks, x, frozen, before) {
+function column(picture, { version }, blocks, x, frozen, before) {
   const wide = COLUMN - 22;
   for (const { group, y, tall } of blocks) {
     const fresh = group.version === version.number;
@@ -118,9 +118,13 @@ function column(picture, { version, groups }, blocks, x, frozen, before) {
   picture.append(
     text(x + wide / 2, base + 18, `v${version.number}`, "lineage-version"),
     text(x + wide / 2, base + 36, kindOf(version, before), "lineage-note"),
-    text(x + wide / 2, base + 52, groups.length ? shortName(version.author) : "", "lineage-note"),
+    text(x + wide / 2, base + 52, shortName(version.author), "lineage-note"),
+    text(x + wide / 2, base + 68, sealedLoss(version), "lineage-note lineage-loss"),
   );
 }
+
+const sealedLoss = (version) =>
+  version.sealed_rows ? loss(version.sealed_loss, version.sealed_rows) : "not measured";
 
 /** Whether a model is frozen, in a word. */
 export function frozenTag(model) {

@@ -1,6 +1,7 @@
 // Rows of opened parts: their bytes from the node, and what a row looks like.
 
 const HEADER = 8;
+const UCI_SIDE = 8;
 
 /** The rows and labels of a part whose bytes the chain names: [{values, label, part}].
  *
@@ -38,10 +39,10 @@ export async function openedParts(chain, model) {
   );
 }
 
-/** The side of the square picture that so many inputs make, or null if they make none. */
+/** The side of the square picture that so many inputs can be, or null if they can be none. */
 export function sideOf(inputs) {
   const side = Math.round(Math.sqrt(inputs));
-  return side * side === inputs && side >= 4 ? side : null;
+  return side * side === inputs && side >= UCI_SIDE ? side : null;
 }
 
 /** Draws values as a square picture in shades from paper to ink, read from the page's colours. */

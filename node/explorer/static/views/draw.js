@@ -17,20 +17,22 @@ export const title = (params) => `Ask model ${shortId(params.id)}`;
 export async function view(root, params, chain) {
   const model = await chain.call("model_get", { id: params.id });
   const versions = await chain.call("model_versions", { id: params.id });
-  const desk = new Desk(chain, model, versions);
+  const desk = new Desk(chain, model, versions, params.query);
   root.append(...desk.nodes());
   desk.begin(); // it paints with the colours of the page, of which it is a part once this has returned
   return () => desk.close();
 }
 
 class Desk {
-  constructor(chain, model, versions) {
+  /** Of the address, `part` names the part whose rows come first, and `as=numbers` wants no paper. */
+  constructor(chain, model, versions, address) {
     this.chain = chain;
     this.model = model;
     this.versions = versions;
-    this.side = sideOf(model.inputs);
+    this.side = address.get("as") === "numbers" ? null : sideOf(model.inputs);
     this.full = model.inputs === 64 ? 16 : 255;
     this.parts = [];
+    this.first = address.get("part");
     this.rows = [];
     this.place = 0;
     this.wanted = null;
@@ -57,10 +59,14 @@ class Desk {
   nodes() {
     const what = this.side
       ? "Draw, and the answer changes while you draw. The node computes it with the integers on the chain."
-      : "This model takes no picture: load an opened row, or type numbers from 0 to 255.";
+      : "Load an opened row, or type numbers from 0 to 255, and see what the model answers.";
+    const other = { href: `#/draw/${this.model.id}?as=numbers` };
+    const numbers = this.side
+      ? [" ", h("a", other, "The rows are no pictures: type numbers instead.")]
+      : null;
     return [
       h("h1", {}, "Ask model ", link("model", this.model.id)),
-      h("p", {}, what),
+      h("p", {}, what, numbers),
       h(
         "div",
         { class: "grid desk" },
@@ -115,7 +121,9 @@ class Desk {
       this.classes.append(h("option", { value: String(label) }, String(label)));
     }
     try {
-      this.parts = await openedParts(this.chain, this.model.id);
+      const opened = await openedParts(this.chain, this.model.id);
+      const chosen = opened.filter((part) => part.commitment === this.first);
+      this.parts = [...chosen, ...opened.filter((part) => part.commitment !== this.first)];
     } catch (error) {
       this.said.textContent = `The node gave no answer: ${error.message}`;
       return;
@@ -165,10 +173,19 @@ class Desk {
         this.place = found + 1;
         return this.rows[found];
       }
-      const some = await rowsOf(this.chain, this.parts.shift().commitment);
+      await this.load(this.parts.shift().commitment);
+    }
+  }
+
+  /** Takes up the rows of a part. If the node lacks its bytes, the next part will do, if there is one. */
+  async load(commitment) {
+    try {
+      const some = await rowsOf(this.chain, commitment);
       const most = some.reduce((high, row) => Math.max(high, ...row.values), 0);
       this.full = this.side === 8 && most <= 16 ? 16 : 255;
       this.rows.push(...some);
+    } catch (error) {
+      if (!this.parts.length && !this.rows.length) throw error;
     }
   }
 

@@ -15,10 +15,12 @@ const PPM = 1e6;
 const DRAWN = 40;
 const LINEAGE =
   "A column is a version, a block a group of neurons that one author made. Training replaces all of them. " +
-  "Once they are frozen, a growth puts new ones on top, and the old ones never change.";
+  "Once they are frozen, a growth puts new ones on top, and the old ones never change. " +
+  "The loss is that of a sealed row.";
 const LEARNING =
   "Measured in the round that made a version, on rows that its author could not see. Each round has its own.";
-const FEW = "The chain has recorded one score for each kept part so far; `engram model score` pays for more.";
+const FEW =
+  "The chain has recorded one score for each kept part so far; the command engram model score pays for more.";
 const VERSIONS =
   "❄ means that the neurons are fixed for ever. MACs are the multiplications of one prediction.";
 const POLICIES = ["strict", "gated", "relative"];

@@ -25,11 +25,20 @@ export async function view(root, params, chain) {
   const names = ["head", "now", "updates", "parts", "money", "terms"];
   const places = Object.fromEntries(names.map((name) => [name, h("div")]));
   const notice = h("div", { "aria-live": "polite" });
-  places.now.setAttribute("aria-live", "polite");
-  root.append(notice, ...Object.values(places));
+  const spoken = h("p", { class: "hidden", role: "status" });
+  root.append(notice, spoken, ...Object.values(places));
+  let stood = "";
   const read = async () => {
-    const found = await everything(chain, params.id);
-    const { round } = found;
+    const [round, { pace }] = await Promise.all([
+      chain.call("round_get", { id: params.id }),
+      chain.call("node_status"),
+    ]);
+    const stands = JSON.stringify({ ...round, height: 0, tick: 0 });
+    if (!words.isOpen(round) && stands === stood) return; // blocks change nothing of a round that has ended
+    const found = { round, pace, ...(await judged(chain, params.id)) };
+    stood = stands;
+    const told = words.nowText(round);
+    if (spoken.textContent !== told) spoken.textContent = told; // read out at each phase, not each block
     refill(places.head, head(round));
     refill(places.now, now(found));
     refill(places.updates, card("Updates: who won, who lost, and why", updates(found)));
@@ -40,18 +49,17 @@ export async function view(root, params, chain) {
   return live(chain, ["heads", "rounds"], read, notice);
 }
 
-/** The round, and how its updates do; of an old round the node may have deleted what they are judged by. */
-async function everything(chain, id) {
-  const [round, { pace }] = await Promise.all([chain.call("round_get", { id }), chain.call("node_status")]);
+/** How the updates of a round do; of an old round the node may have deleted what they are judged by. */
+async function judged(chain, id) {
   try {
     const [outcomes, verdicts, candidates] = await Promise.all(
       ["round_outcomes", "round_verdicts", "round_candidates"].map((method) => chain.call(method, { id })),
     );
-    return { round, pace, outcomes, verdicts, candidates, lost: null };
+    return { outcomes, verdicts, candidates, lost: null };
   } catch (error) {
     if (error.code !== "state_pruned") throw error;
     const outcomes = { due_text: null, why: [], updates: [] };
-    return { round, pace, outcomes, verdicts: [], candidates: [], lost: error.message };
+    return { outcomes, verdicts: [], candidates: [], lost: error.message };
   }
 }
 
@@ -206,7 +214,19 @@ function parts(round) {
     `${validation} to be revealed before authors train, and ${kept} that stay sealed until all updates are`,
     "known. Rows of open parts are public for ever.",
   ].join(" ");
-  return [h("p", { class: "muted" }, text), table("Parts of the round", PARTS, all)];
+  return [
+    h("p", { class: "muted" }, text),
+    table("Parts of the round", [...PARTS.slice(0, 2), lookAt(round), ...PARTS.slice(2)], all),
+  ];
+}
+
+/** The column with links to the rows of open parts. */
+function lookAt({ model }) {
+  const to = (part) => `#/draw/${model}?part=${part.commitment}`;
+  return {
+    head: "Rows",
+    cell: (part) => (part.old === undefined ? "–" : h("a", { href: to(part) }, "look at them")),
+  };
 }
 
 function drawn(round, part) {
