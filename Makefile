@@ -13,7 +13,7 @@ BROWSER := tests/browser
 export PYTHON
 
 .PHONY: help demo picture test test-documents test-torch test-browser test-experiments soak search faults simulate bench
-.PHONY: experiment check lock clean distclean
+.PHONY: experiment site check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -74,6 +74,14 @@ bench: ## measure, print one table, write build/bench.json
 experiment: ## run an experiment and write its report (ARGS="lifelong --out DIR"; `engram experiment list`)
 	@scripts/venv experiment
 	@.venv/bin/engram experiment $(ARGS)
+
+# Its packages lie in a folder of their own, which nothing else sees.
+site: ## build the documents as a site in build/site, with search, and check every link
+	@scripts/venv docs
+	@scripts/site gather
+	@PYTHONPATH=$$PWD/.venv/docs NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build
+	@scripts/site check
+	@echo "The site is in build/site: open build/site/index.html"
 
 check: ## style, format, types, layering
 	@scripts/check

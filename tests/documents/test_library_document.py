@@ -20,5 +20,4 @@ def test_every_block_of_the_page_works(page: str, tmp_path: Path, monkeypatch: p
     assert len(blocks) == text.count("```python")
     names: dict[str, object] = {}
     for block in blocks:
-        if "@pytest_asyncio.fixture" not in block:  # test_readme_harness.py runs that one
-            exec(compile(block, page, "exec"), names)
+        exec(compile(block, page, "exec"), names)

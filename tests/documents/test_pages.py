@@ -25,7 +25,14 @@ def audited(folder: Path, printed: str) -> None:
     assert lines[-1].startswith("proof_damaged - ")
 
 
-PAGES: dict[str, Callable[[Path, str], None]] = {"docs/auditors.md": audited}
+def converted(folder: Path, printed: str) -> None:
+    assert printed.count("not usable yet") == 1
+    assert printed.count("would found") == 1
+    assert "0 daisy, 1 poppy, 2 lupin" in printed
+    assert (folder / "new-kind.mapping.json").is_file()
+
+
+PAGES: dict[str, Callable[[Path, str], None]] = {"docs/auditors.md": audited, "docs/data.md": converted}
 
 
 @pytest.mark.parametrize("page", PAGES)

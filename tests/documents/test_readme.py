@@ -20,11 +20,7 @@ def test_a_round_is_played_by_hand_as_printed(tmp_path: Path) -> None:
     printed, _ = played(scripts, tmp_path)
     fields = [line.split() for line in printed.splitlines()]
     assert ["epochs", "0:", "candidate_admitted"] in fields
-    assert fields.count(["epochs", "0:", "candidate_admitted"]) == 2, "alice and bob"
-    assert fields.count(["status", "decided"]) == 4, "three who played, and `round show`"
-    assert ["independent", "yes"] in fields, "carol's part was opened"
+    assert fields.count(["status", "decided"]) == 2, "dev and alice"
     assert ["frozen", "yes"] in fields
     assert ["accepted"] in fields
     assert "The file model.npz holds exactly the weights and biases of this version." in printed
-    assert "rows came from witnesses" in printed
-    assert (tmp_path / "model.npz.intoto.json").is_file()

@@ -1,4 +1,4 @@
-"""The README's fixture, run as it is printed."""
+"""The fixture of docs/testing.md, run as it is printed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/testing.md"
 
 
 def test_the_fixture_works_as_printed(tmp_path: Path) -> None:
-    found = re.findall(r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     [block] = [each for each in found if "fixture" in each]
     (tmp_path / "test_mine.py").write_text(block)
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n")
