@@ -53,7 +53,7 @@ function figuresOf(status, head) {
     figure("Ticks of the round clock", count(head.ticks), mean),
     figure("Least fee", coins(status.fees.least), "what any transaction costs at least"),
     figure("Waiting transactions", count(mempool.count), bytes(mempool.bytes)),
-    figure("Peers", count(peers.inbound + peers.outbound), `${peers.outbound} dialled, ${peers.inbound} not`),
+    figure("Peers", count(peers.inbound + peers.outbound), `this node dialled ${peers.outbound} of them`),
     figure("Open rounds", count(status.rounds.length), null),
     figure("Node", `up ${duration(status.uptime_s)}`, `version ${status.version}`),
   ];
