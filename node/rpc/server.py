@@ -109,7 +109,8 @@ class RpcServer:
         application.router.add_get("/health", self._get_probe)
         application.router.add_get("/ready", self._get_probe)
         if self._pages is not None:
-            application.router.add_get(PREFIX.rstrip("/"), _to_the_pages)
+            for path in ("/", PREFIX.rstrip("/")):
+                application.router.add_get(path, _to_the_pages)
             application.router.add_get(PREFIX + "{path:.*}", self._get_page)
         runner = web.AppRunner(application, handle_signals=False, shutdown_timeout=self._limits.close_s)
         await runner.setup()
@@ -318,8 +319,8 @@ async def _answered(session: EventSession, raw: str | bytes, places: AsyncExitSt
 
 
 async def _to_the_pages(request: web.Request) -> web.StreamResponse:
-    """Where the explorer begins: its files are named from there."""
-    return web.Response(status=308, headers={"Location": PREFIX})
+    """Where the explorer begins, for who has typed the node's address into a browser."""
+    return web.Response(status=307, headers={"Location": PREFIX, "Cache-Control": "no-store"})
 
 
 async def _later(request: web.Request) -> None:

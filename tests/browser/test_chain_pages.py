@@ -1,12 +1,16 @@
 """Blocks, transactions, accounts, mempool, peers and the search box, in a real browser with a real node."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from engram.node.config import Config
+from engram.node.threaded import running_node
 from tests.support.browser import Explorer
 from tests.support.cli import Shell
-from tests.support.dev_node import address_of
+from tests.support.dev_node import address_of, dev_spec
 
 COINS = "12.5"
 
@@ -125,3 +129,43 @@ def test_by_keyboard(explorer: Explorer) -> None:
     explorer.until_text("h1", "Peers")
     assert explorer.driver.execute_script(focused.format("tagName")) == "H1"
     assert explorer.find("#nav a[aria-current]").text == "Peers"
+
+
+def test_a_history_is_read_page_by_page(explorer: Explorer, tmp_path: Path) -> None:
+    """The miner's, on a node with the index; what happens meanwhile is shown when one asks for it."""
+    config = Config(
+        data_dir=tmp_path,
+        rpc_port=0,
+        p2p_port=0,
+        account_index=True,
+        mine=True,
+        miner_address=address_of("miner"),
+    )
+    with running_node(config, dev_spec()) as node:
+        assert node.info is not None
+        shell, pages = Shell(tmp_path, {}), Explorer(explorer.driver, node.info.rpc_url)
+        shell.text("miner", "mine", "26")
+        rows = ".card .table tbody tr"
+        pages.open(f"account/{address_of('miner')}", shows="main .card button:not([hidden])")
+        assert len(pages.all(rows)) == 25
+        pages.find("main .card button:not([hidden])").click()
+        pages.until(lambda: len(pages.all(rows)) == 26)
+        shell.text("miner", "mine", "1")
+        pages.find("main .card button:not([hidden])").click()
+        pages.until_text(rows, "27")
+        pages.picture("history")
+
+
+def test_peers_come_and_go(explorer: Explorer, tmp_path: Path) -> None:
+    spec = dev_spec()
+    first = Config(data_dir=tmp_path / "first", rpc_port=0, p2p_port=0)
+    with running_node(first, spec) as node:
+        assert node.info is not None
+        pages = Explorer(explorer.driver, node.info.rpc_url)
+        pages.open("peers", shows=".card")
+        second = replace(first, data_dir=tmp_path / "second", peers=(f"127.0.0.1:{node.info.p2p_port}",))
+        with running_node(second, spec) as other:
+            assert other.info is not None
+            pages.until_text(".table td", other.info.node_id[:10])
+            pages.until_text(".table td", "the peer")
+        pages.until_text("main", "No peer is connected.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -92,6 +92,10 @@ class Explorer:
     def until_text(self, selector: str, text: str) -> None:
         """Waits until an element of the selector holds the text."""
         self._wait().until(lambda _: any(text in each for each in self._texts(selector)))
+
+    def until(self, happened: Callable[[], object]) -> None:
+        """Waits until something about the page is true."""
+        self._wait().until(lambda _: happened())
 
     def text(self, selector: str = "main") -> str:
         """The text that the first element of a selector shows."""

@@ -41,16 +41,18 @@ export function percent(a, b) {
 
 /** A length of time in its two largest units. */
 export function duration(seconds) {
+  if (Math.abs(seconds) < 10 && !Number.isInteger(seconds)) return `${Math.abs(seconds).toFixed(1)} s`;
   const whole = Math.floor(Math.abs(seconds));
   const minutes = Math.floor(whole / 60), hours = Math.floor(minutes / 60), days = Math.floor(hours / 24);
-  if (days) return `${days} d ${hours % 24} h`;
-  if (hours) return `${hours} h ${minutes % 60} min`;
-  return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+  const two = (large, small) => (small.startsWith("0 ") ? large : `${large} ${small}`);
+  if (days) return two(`${days} d`, `${hours % 24} h`);
+  if (hours) return two(`${hours} h`, `${minutes % 60} min`);
+  return minutes ? two(`${minutes} min`, `${whole % 60} s`) : `${whole} s`;
 }
 
 /** How long ago a time was, or how long it is from now. */
 export function ago(ms) {
-  const seconds = (Date.now() - ms) / 1000;
+  const seconds = Math.round((Date.now() - ms) / 1000);
   return seconds < 0 ? `in ${duration(seconds)}` : `${duration(seconds)} ago`;
 }
 

@@ -30,7 +30,7 @@ const SENTENCES = {
   commit_update: (tx) => [`commits to an update of round `, round(tx), `, ${ordinal(tx.payload.epoch)}`],
   reveal_update: (tx) => [
     "reveals an update of round ", round(tx), `, ${ordinal(tx.payload.epoch)}, and claims a loss of `,
-    loss(tx.payload.loss),
+    loss(tx.payload.loss), " over all rows",
   ],
   reveal_sealed: (tx) => ["opens a sealed part of round ", round(tx)],
   score_update: (tx) => [
@@ -88,7 +88,7 @@ const LOSSES = new Set(["candidate_admitted", "no_improvement"]);
 const ROUNDS = new Set([
   "bond_burned", "bond_returned", "bounty_paid", "candidate_admitted", "no_improvement", "part_revealed",
   "part_sealed", "parts_drawn", "pot_carried", "round_ended", "round_opened", "sealed_opened",
-  "update_committed", "update_scored",
+  "update_committed", "update_judged", "update_scored",
 ]);
 const MODELS = new Set([
   "badge_given", "model_amended", "model_forked", "part_retired", "prediction", "version_created",
@@ -98,14 +98,16 @@ const MODELS = new Set([
 /** What a transaction has caused, as a list of texts and links. */
 export function happened(event) {
   const { name, subject, values } = event;
+  if (name.startsWith("round_")) return [`${words(name)}: `, link("round", subject)];
   const where = ROUNDS.has(name)
     ? [" in round ", link("round", subject)]
     : MODELS.has(name)
       ? [" of model ", link("model", subject)]
       : [];
   const amount = AMOUNTS.has(name) ? values[0] : name === "bounty_paid" ? values[1] : null;
-  const more = amount !== null ? `: ${coins(amount)}` : LOSSES.has(name) ? `: loss ${loss(values[1])}` : "";
-  return [words(name), ...where, more];
+  const told = amount === null ? null : `: ${coins(amount)}`;
+  const lost = LOSSES.has(name) ? `: loss ${loss(values[1])} over all rows` : null;
+  return [words(name), ...where, told ?? lost];
 }
 
 /** The columns by which tables show the transactions of a block. */

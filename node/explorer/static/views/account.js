@@ -92,6 +92,7 @@ const historyColumns = [
   { head: "What", cell: (row) => (row.txid ? link("tx", row.txid, words(row.kind)) : words(row.kind)) },
   { head: "As", cell: (row) => row.roles.map(words).join(", ") },
   { head: "Received", numeric: true, cell: (row) => amount(row.received) },
+  { head: "Reward", numeric: true, cell: (row) => amount(row.reward) },
   { head: "Sent", numeric: true, cell: (row) => amount(row.sent) },
   { head: "Fee", numeric: true, cell: (row) => amount(row.fee) },
   { head: "With", cell: (row) => (row.other ? link("account", row.other) : "–") },

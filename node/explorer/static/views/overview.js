@@ -1,9 +1,10 @@
 // The node at a glance: its head, fees, peers and mempool, warnings, and the latest blocks.
 
 import { card, clear, h, table } from "../dom.js";
-import { bytes, coins, count, duration, link, when } from "../format.js";
+import { bytes, coins, count, duration, link, many, when } from "../format.js";
 import { live } from "../live.js";
 import { blockColumns } from "../blocks.js";
+import { phaseName } from "../roundwords.js";
 
 export const title = "Overview";
 const LATEST = 8;
@@ -11,13 +12,15 @@ const TOPICS = ["heads", "transactions", "peers", "rounds"];
 
 export async function view(root, params, chain) {
   const figures = h("div", { class: "grid figures" });
-  const warnings = h("div"), blocks = h("div"), notice = h("div", { "aria-live": "polite" });
+  const warnings = h("div"), rounds = h("div"), blocks = h("div");
+  const notice = h("div", { "aria-live": "polite" });
   const name = h("span");
   root.append(
     h("h1", null, "The chain ", name),
     notice,
     warnings,
     figures,
+    rounds,
     card("Latest blocks", blocks, h("p", null, h("a", { href: "#/blocks" }, "All blocks"))),
   );
   const read = async () => {
@@ -27,6 +30,7 @@ export async function view(root, params, chain) {
     clear(name, status.name);
     clear(warnings, told(status.warnings));
     clear(figures, ...figuresOf(status, head));
+    clear(rounds, openRounds(status.rounds));
     clear(blocks, table("Latest blocks", blockColumns, headers.reverse()));
   };
   return live(chain, TOPICS, read, notice);
@@ -42,6 +46,17 @@ function told(warnings) {
   );
 }
 
+function openRounds(rounds) {
+  return rounds.length ? card("Open rounds", table("Open rounds", roundColumns, rounds)) : null;
+}
+
+const roundColumns = [
+  { head: "Round", cell: (round) => link("round", round.id) },
+  { head: "Model", cell: (round) => link("model", round.model) },
+  { head: "Phase", cell: (round) => phaseName(round.phase, round.epoch, round.epoch + 1) },
+  { head: "Left of it", cell: (round) => (round.ticks_left === null ? "–" : many(round.ticks_left, "tick")) },
+];
+
 function figuresOf(status, head) {
   const { pace, mempool, peers } = status;
   const due = `a block is due every ${duration(pace.due_s)}`;
@@ -53,7 +68,7 @@ function figuresOf(status, head) {
     figure("Ticks of the round clock", count(head.ticks), mean),
     figure("Least fee", coins(status.fees.least), "what any transaction costs at least"),
     figure("Waiting transactions", count(mempool.count), bytes(mempool.bytes)),
-    figure("Peers", count(peers.inbound + peers.outbound), `${peers.outbound} dialled, ${peers.inbound} not`),
+    figure("Peers", count(peers.inbound + peers.outbound), `this node dialled ${peers.outbound} of them`),
     figure("Open rounds", count(status.rounds.length), null),
     figure("Node", `up ${duration(status.uptime_s)}`, `version ${status.version}`),
   ];

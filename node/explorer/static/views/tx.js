@@ -1,7 +1,7 @@
 // One transaction: what it asks for, how it stands, what it cost and what it caused.
 
 import { card, clear, facts, h } from "../dom.js";
-import { bytes, coins, count, link, shortId, whole, words } from "../format.js";
+import { bytes, coins, count, link, many, shortId, whole, words } from "../format.js";
 import { live } from "../live.js";
 import { happened, sentence, standing, waitsFor } from "../transactions.js";
 
@@ -75,6 +75,7 @@ function block(height) {
 }
 
 const LONGEST = 160;
+const MOST_TEXT = 20000;
 
 function capital(text) {
   return text.replace(/^./, (first) => first.toUpperCase());
@@ -86,13 +87,24 @@ function payload(tx) {
   return facts(...Object.entries(tx.payload).map(line));
 }
 
-/** A field of a payload: links where it names something, and never more than a line or two. */
+/** A field of a payload: a link where it names something; what is large is folded or cut. */
 function field(name, value) {
-  if (value === null) return "none";
+  if (value === null || (Array.isArray(value) && !value.length)) return "none";
   if (name === "amount") return coins(value);
   if (["target", "author"].includes(name)) return link("account", value, value);
-  if (["round", "model"].includes(name) && /[1-9a-f]/.test(value)) return link(name, value, value);
-  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  const cut = text.length > LONGEST ? `${text.slice(0, LONGEST)}… (${count(text.length)} characters)` : text;
-  return h("span", { class: typeof value === "object" || text.length > 20 ? "mono whole" : null }, cut);
+  if (["round", "model"].includes(name)) return /[1-9a-f]/.test(value) ? link(name, value, value) : "none";
+  if (Array.isArray(value) && value.every(Number.isInteger)) return value.map(count).join(", ");
+  if (typeof value === "object") return folded(value);
+  const text = String(value);
+  return h("span", { class: text.length > 20 ? "mono whole" : null }, cut(text, LONGEST));
+}
+
+function folded(value) {
+  const text = cut(JSON.stringify(value, null, 2), MOST_TEXT);
+  const size = Array.isArray(value) ? many(value.length, "entry", "entries") : "Details";
+  return h("details", null, h("summary", null, size), h("pre", { tabindex: 0 }, text));
+}
+
+function cut(text, most) {
+  return text.length > most ? `${text.slice(0, most)}… (${count(text.length)} characters)` : text;
 }

@@ -81,9 +81,11 @@ async def test_a_browser_asks_whether_a_file_has_changed(door: Door) -> None:
     assert int(headers["Content-Length"]) == (STATIC / "app.js").stat().st_size
 
 
-async def test_the_address_without_its_slash_leads_there(door: Door) -> None:
-    status, headers, _ = await get(door, PREFIX.rstrip("/"))
-    assert (status, headers["Location"]) == (308, PREFIX)
+@pytest.mark.parametrize("path", ["/", PREFIX.rstrip("/")])
+async def test_the_nodes_address_leads_to_the_pages(door: Door, path: str) -> None:
+    status, headers, _ = await get(door, path)
+    assert (status, headers["Location"]) == (307, PREFIX)
+    assert (await door.post(document=PING))[0] == 200
 
 
 @pytest.mark.parametrize(
