@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from engram.primitives.types import Hash
 
 
-@click.command("run", cls=Command, example="engram round run\nengram round run 77ab --key founder --json")
+@click.command(
+    "run",
+    cls=Command,
+    lines=True,
+    example="engram round run\nengram round run 77ab --key founder --json",
+)
 @round_argument
 @with_key
 @with_session
@@ -38,8 +43,7 @@ def run(session: CommandSession, round_: str | None) -> None:
     The command reveals the validation parts, waits for the authors and the witnesses, opens the sealed parts
     and settles the round. It needs the key and the data directory with which `engram round open` was called.
 
-    After a crash or Ctrl-C, give the same command again: it does only what is still missing. With --json it
-    prints each event as a line of JSON; the last line is the result.
+    After a crash or Ctrl-C, give the same command again: it does only what is still missing.
     """
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
@@ -55,7 +59,12 @@ def run(session: CommandSession, round_: str | None) -> None:
     _conclude(printer, result)
 
 
-@click.command("reveal", cls=Command, example="engram round reveal --key founder")
+@click.command(
+    "reveal",
+    cls=Command,
+    lines=True,
+    example="engram round reveal --key founder",
+)
 @round_argument
 @with_key
 @with_session
@@ -82,7 +91,12 @@ def reveal(session: CommandSession, round_: str | None) -> None:
     printer.result(facts, facts.items())
 
 
-@click.command("seal", cls=Command, example="engram round seal --data digits --share 4/4 --key carol")
+@click.command(
+    "seal",
+    cls=Command,
+    lines=True,
+    example="engram round seal --data digits --share 4/4 --key carol",
+)
 @round_argument
 @with_selection()
 @click.option(
@@ -127,7 +141,12 @@ def seal(session: CommandSession, round_: str | None, seed: int | None, yes: boo
     printer.result(result, {**result, "bond": format_coins(result["bond"])}.items())
 
 
-@click.command("unseal", cls=Command, example="engram round unseal --key carol")
+@click.command(
+    "unseal",
+    cls=Command,
+    lines=True,
+    example="engram round unseal --key carol",
+)
 @round_argument
 @with_key
 @with_session

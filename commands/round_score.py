@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from engram.primitives.types import Address
 
 
-@click.command("score", cls=Command, example="engram round score\nengram round score 77ab --author leng1…")
+@click.command(
+    "score",
+    cls=Command,
+    lines=True,
+    example="engram round score\nengram round score 77ab --author bob",
+)
 @round_argument
 @click.option(
     "--author",
@@ -54,7 +59,12 @@ def score(session: CommandSession, round_: str | None, author: str | None) -> No
     printer.result(result, {**result, "fees": format_coins(result["fees"])}.items())
 
 
-@click.command("withdraw", cls=Command, example="engram round withdraw --key alice")
+@click.command(
+    "withdraw",
+    cls=Command,
+    lines=True,
+    example="engram round withdraw --key alice",
+)
 @round_argument
 @click.option(
     "--author",

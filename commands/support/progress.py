@@ -12,6 +12,7 @@ import click
 
 from engram.commands.support import streams
 from engram.commands.support.output import print_fields
+from engram.commands.support.words import in_words
 from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:
@@ -79,14 +80,14 @@ class ProgressPrinter:
             return
         self._quarter = quarter % QUARTERS
         if self._as_json:
-            self._event({"event": "training", "step": step, "steps": steps, "loss": loss})
+            self._event({"event": "training", "step": step, "steps": steps, "mean_loss": loss})
         else:
             click.echo(f"{self.player}: training, {step} of {steps} steps, loss {loss:.3f}", err=True)
 
     def _event(self, event: dict[str, Any]) -> None:
         """A line of JSON. If standard output takes none, the play goes on, because a bond may hang on it."""
         try:
-            click.echo(json.dumps(event))
+            click.echo(json.dumps(in_words(event)))
         except OSError as error:
             streams.drop_output()
             click.echo(f"engram: {error}; {self.player} plays on", err=True)
@@ -94,7 +95,7 @@ class ProgressPrinter:
     def result(self, result: dict[str, Any], fields: Iterable[tuple[str, object]]) -> None:
         """Prints the command's result: `result` as JSON, or `fields` for people."""
         if self._as_json:
-            click.echo(json.dumps({"event": "result", **result}))
+            click.echo(json.dumps({"event": "result", **in_words(result)}))
         else:
             print_fields([("player", self.player), *fields])
 

@@ -17,6 +17,7 @@ import click
 
 from engram.commands.support import output
 from engram.commands.support.errors import KeyNotChosen
+from engram.commands.support.words import in_words
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -262,16 +263,16 @@ class CommandSession:
         return format_address(parse_address(text, self.hrp), self.hrp)
 
     def show(self, result: object, fields: Iterable[tuple[str, object]]) -> None:
-        """Prints one object: `result` with --json, else `fields`."""
+        """Prints one object: `result` in words with --json, else `fields`."""
         if self.as_json:
-            output.print_json(result)
+            output.print_json(in_words(result))
         else:
             output.print_fields(fields)
 
     def show_rows(self, rows: Sequence[Any], columns: Sequence[output.Column], empty: str) -> None:
         """Prints a list: all of it with --json, else a table of `columns`; the line `empty` for no rows."""
         if self.as_json:
-            output.print_json(rows)
+            output.print_json(in_words(rows))
         else:
             output.print_table(columns, rows, empty)
 
