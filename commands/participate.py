@@ -221,7 +221,7 @@ def command(
             backend.serve()
             return
         plan = None if data is None else Plan(data, budget, neurons, seed, backend.fit)
-        with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+        with session.printer() as printer:
 
             async def action(wallet: Wallet) -> None:
                 if memory is None:

@@ -45,7 +45,7 @@ def run(session: CommandSession, round_: str | None) -> None:
 
     After a crash or Ctrl-C, give the same command again: it does only what is still missing.
     """
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
@@ -74,7 +74,7 @@ def reveal(session: CommandSession, round_: str | None) -> None:
     Before training these are the validation parts, later the sealed parts. The command waits for the phase in
     which they may be revealed. `engram round run` does both and settles the round.
     """
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
@@ -120,7 +120,7 @@ def seal(session: CommandSession, round_: str | None, seed: int | None, yes: boo
     """
     data = sure_selection(session, selection_of(options), yes=yes, founds=False)
     drawn = secrets.randbelow(2**63) if seed is None else seed
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.view import ChainView
@@ -156,7 +156,7 @@ def unseal(session: CommandSession, round_: str | None) -> None:
     It needs the key and the data directory with which `engram round seal` was called. After a crash or
     Ctrl-C, give the same command again. If no update became a candidate, there is nothing to open.
     """
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.witness import Witness

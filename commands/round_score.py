@@ -12,7 +12,6 @@ import click
 from engram.commands.support.completion import complete_keys
 from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Command, with_key, with_session
-from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.session import CommandSession
 from engram.participant.coins import format_coins
 from engram.participant.finding import find_round
@@ -44,7 +43,7 @@ def score(session: CommandSession, round_: str | None, author: str | None) -> No
     candidate that is not scored on every part cannot win. `engram participate` scores its own candidates.
     """
     chosen = _address(session, author)
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.scoring import score_candidates
@@ -82,7 +81,7 @@ def withdraw(session: CommandSession, round_: str | None, author: str | None) ->
     the end of a round.
     """
     chosen = _address(session, author)
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.scoring import withdraw_updates

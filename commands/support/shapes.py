@@ -171,6 +171,10 @@ class _Builder:
             if not self._took(","):
                 break
         self._expect("}")
+        # Beside an address can stand the name that it has in the data directory.
+        for name in [name for name, schema in properties.items() if "#/$defs/address" in str(schema)]:
+            if "name" not in properties:
+                properties[f"{name}_name"] = dict(_TEXT)
         shape = {"type": "object", "properties": properties, "required": required}
         return {**shape, "additionalProperties": others}
 

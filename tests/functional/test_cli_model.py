@@ -225,7 +225,7 @@ def test_rounds_are_listed_and_shown(scene: Scene) -> None:
     assert [item["id"] for item in shell.json("round", "list")] == [trained, growing]
     assert shell.json("round", "list", "--model", scene.model[:6]) == shell.json("round", "list")
     assert shell.json("round", "show")["id"] == growing, "the open round is meant"
-    assert shell.json("round", "show", trained[:8])["status"] == 1
+    assert shell.json("round", "show", trained[:8])["status"] == "decided"
     assert shell.error("round", "show", "zz" * 32) == (65, "id_not_found")
     assert shell.error("round", "show", NO_SUCH) == (65, "missing_round")
     shown = shell.text("round", "show").splitlines()
