@@ -49,6 +49,7 @@ COMMANDS = MappingProxyType[str, str](
         "rpc": "Call any RPC method of the node and print its result as JSON.",
         "db": "Check, measure, prune or rebuild a stopped node's data, and begin a node with a snapshot.",
         "glossary": "Explain a word that Engram uses, or list them all.",
+        "schema": "Print the JSON Schema of what a command prints with --json.",
         "shell": "Install tab completion and manual pages.",
         "verify": "Check a proof bundle offline: headers, work, and the records they commit to.",
     }

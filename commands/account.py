@@ -89,9 +89,9 @@ def updates(session: CommandSession, account: str | None) -> None:
         Column("epoch", lambda row: row["epoch"], right=True),
         Column("bond", lambda row: format_coins(row["bond"]), right=True),
         Column("paid", lambda row: format_coins(row["paid"]), right=True),
-        Column("to withdraw", lambda row: row["can_withdraw"]),
-        Column("reasons", lambda row: ", ".join(row["reasons"]) or "-"),
-        Column("why", lambda row: "; ".join(row["why"])),
+        Column("to withdraw", lambda row: row["can_withdraw"], spare=2),
+        Column("reasons", lambda row: ", ".join(row["reasons"]) or "-", whole=True, spare=1),
+        Column("why", lambda row: "; ".join(row["why"]), whole=True),
     )
     session.show_rows(session.run(action), columns, "no update holds a bond")
 
@@ -136,16 +136,16 @@ def _coins(amount: int | None) -> str:
 
 _ENTRY = (
     Column("place", lambda row: f"{row['height']}.{'mined' if row['index'] is None else row['index']}"),
-    Column("time (UTC)", lambda row: _time(row["timestamp_ms"])),
+    Column("time (UTC)", lambda row: _time(row["timestamp_ms"]), spare=2),
     Column("kind", lambda row: row["kind"]),
-    Column("as", lambda row: ", ".join(row["roles"])),
+    Column("as", lambda row: ", ".join(row["roles"]), spare=5),
     Column("in", lambda row: _coins(row["received"]), right=True),
     Column("out", lambda row: _coins(row["sent"]), right=True),
     Column("reward", lambda row: _coins(row["reward"]), right=True),
-    Column("fee", lambda row: _coins(row["fee"]), right=True),
-    Column("status", lambda row: row["status"]),
-    Column("with", lambda row: row["other"], whole=True),
-    Column("id", lambda row: "" if row["txid"] is None else short(row["txid"])),
+    Column("fee", lambda row: _coins(row["fee"]), right=True, spare=3),
+    Column("status", lambda row: row["status"], spare=1),
+    Column("with", lambda row: row["other"]),
+    Column("id", lambda row: "" if row["txid"] is None else short(row["txid"]), spare=4),
 )
 
 

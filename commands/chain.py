@@ -102,7 +102,7 @@ def headers(session: CommandSession, first: int | None, last: int) -> None:
         Column("id", lambda row: short(row["id"])),
         Column("time", lambda row: _date(row["timestamp_ms"])),
         Column("miner", lambda row: row["miner"]),
-        Column("state root", lambda row: short(row["state_root"])),
+        Column("state root", lambda row: short(row["state_root"]), spare=1),
     )
     session.show_rows(session.run(action), columns, "no blocks at these heights")
 

@@ -111,7 +111,7 @@ def _experiment(name: str, title: str) -> click.Command:
     Each finished cell is kept in DIR/cells. After Ctrl-C or a failure, the same command goes on.
     """
     examples = f"engram experiment {name} --quick --out ./{name}\nengram experiment {name} --out ./{name}"
-    return click.command(name, cls=Command, example=examples)(run)
+    return click.command(name, cls=Command, lines=True, example=examples)(run)
 
 
 def _cores() -> int:

@@ -233,7 +233,7 @@ def list_keys(session: CommandSession) -> None:
     columns = (
         Column("name", lambda row: row["name"]),
         Column("address", lambda row: row["address"], whole=True),
-        Column("file", lambda row: row["file"], whole=True),
+        Column("file", lambda row: row["file"], whole=True, spare=1),
     )
     rows = [
         {"name": entry.name, "address": entry.address_text, "file": str(entry.path)}

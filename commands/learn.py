@@ -166,7 +166,7 @@ def command(session: CommandSession, model: str | None, memory: Path | None, **o
 
     use_one_blas_thread()
     dry_run = options.pop("dry_run")
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
         if dry_run:
             _dry_run(session, model, memory, options, printer)
         else:

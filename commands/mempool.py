@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from engram.commands.support.options import Group, with_session
-from engram.commands.support.output import Column
+from engram.commands.support.output import Column, short
 from engram.commands.support.session import CommandSession
 from engram.participant.coins import format_coins
 
@@ -43,13 +43,13 @@ def list_waiting(session: CommandSession) -> None:
     from engram.statemachine.transactions import TX_TYPES
 
     columns = (
-        Column("transaction", lambda row: row["txid"], whole=True),
+        Column("transaction", lambda row: short(row["txid"])),
         Column("sender", lambda row: row["sender"]),
         Column("nonce", lambda row: row["nonce"], right=True),
         Column("type", lambda row: TX_TYPES[row["kind"]].NAME if row["kind"] in TX_TYPES else row["kind"]),
-        Column("bytes", lambda row: row["size_bytes"], right=True),
-        Column("most fee", lambda row: format_coins(row["max_fee"]), right=True),
-        Column("tip", lambda row: format_coins(row["tip"]), right=True),
+        Column("bytes", lambda row: row["size_bytes"], right=True, spare=3),
+        Column("most fee", lambda row: format_coins(row["max_fee"]), right=True, spare=2),
+        Column("tip", lambda row: format_coins(row["tip"]), right=True, spare=1),
         Column("waits for", lambda row: row["waits"]),
     )
     session.show_rows(session.call("mempool_list"), columns, "no transaction waits")

@@ -41,7 +41,7 @@ def status(session: CommandSession) -> None:
     session.show(result, result.items())
 
 
-@command.command("start", example="engram miner start --key miner\nengram miner start --address leng1…")
+@command.command("start", example="engram miner start --key miner\nengram miner start --address alice")
 @click.option(
     "--address",
     help="Who receives the rewards: an address or a key's name. Default: --key, else the address as before.",
@@ -87,7 +87,7 @@ def mine(session: CommandSession, blocks: int) -> None:
     """
     columns = (
         Column("height", lambda row: row["height"], right=True),
-        Column("id", lambda row: row["id"]),
+        Column("id", lambda row: short(row["id"])),
         Column("state root", lambda row: short(row["state_root"])),
     )
 

@@ -48,7 +48,7 @@ def list_models(session: CommandSession) -> None:
         Column("classes", lambda row: row["classes"], right=True),
         Column("frozen", lambda row: row["frozen"]),
         Column("loss", lambda row: mean_loss(row["loss"], row["loss_rows"]), right=True),
-        Column("rounds", lambda row: row["rounds"], right=True),
+        Column("rounds", lambda row: row["rounds"], right=True, spare=1),
         Column("open round", lambda row: short(row["open_round"])),
         Column("founder", lambda row: row["founder"]),
     )
@@ -119,7 +119,7 @@ def versions(session: CommandSession, model: str | None) -> None:
     """
     columns = (
         Column("version", lambda row: row["number"], right=True),
-        Column("height", lambda row: row["height"], right=True),
+        Column("height", lambda row: row["height"], right=True, spare=2),
         Column("neurons", lambda row: row["neurons"], right=True),
         Column("classes", lambda row: row["classes"], right=True),
         Column("loss on D_k", lambda row: _loss_of(row, "validation"), right=True),
@@ -127,9 +127,9 @@ def versions(session: CommandSession, model: str | None) -> None:
         Column(
             "sealed accuracy", lambda row: accuracy(row["sealed_correct"], row["sealed_rows"]), right=True
         ),
-        Column("bytes", lambda row: row["size_bytes"], right=True),
+        Column("bytes", lambda row: row["size_bytes"], right=True, spare=3),
         Column("author", lambda row: row["author"]),
-        Column("root", lambda row: short(row["root"])),
+        Column("root", lambda row: short(row["root"]), spare=4),
     )
     session.show_rows(ask_model(session, "model_versions", model), columns, "no versions")
 

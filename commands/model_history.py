@@ -40,7 +40,7 @@ def history(session: CommandSession, model: str | None, plot: Path | None, force
         Column("classes", lambda row: row["classes"], right=True),
         Column("neurons", lambda row: row["neurons"], right=True),
         Column("bytes", lambda row: f"{row['parameter_bytes']:,}", right=True),
-        Column("loss", lambda row: _text(row["sealed_loss"], ".4f"), right=True),
+        Column("loss", lambda row: _text(row["sealed_mean_loss"], ".4f"), right=True),
         Column("accuracy", lambda row: _text(row["sealed_accuracy"], ".2%"), right=True),
         Column("of sealed rows", lambda row: bar(row["sealed_accuracy"] or 0.0, BAR_WIDTH)),
         Column("author", lambda row: person(row["author"])),
@@ -65,9 +65,9 @@ def _point(version: dict[str, Any]) -> dict[str, Any]:
         "neurons": version["neurons"],
         "parameter_bytes": version["parameter_bytes"],
         "sealed_rows": rows,
-        "sealed_loss": version["sealed_loss"] / rows / Q24 if rows else None,
+        "sealed_mean_loss": version["sealed_loss"] / rows / Q24 if rows else None,
         "sealed_accuracy": version["sealed_correct"] / rows if rows else None,
-        "validation_loss": version["validation_loss"] / known / Q24 if known else None,
+        "validation_mean_loss": version["validation_loss"] / known / Q24 if known else None,
     }
 
 

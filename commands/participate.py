@@ -54,6 +54,7 @@ GRADIENTS: Final = ("steps", "batch", "learning_rate", "neurons", "trainer", "de
 @click.command(
     "participate",
     cls=Command,
+    lines=True,
     example="engram participate --data digits --share 2/4 --key alice\n"
     "engram participate --model 3fa2 --follow --data mine.npz --max-bond 5 --max-fee 1\n"
     "engram participate --memory mind --data mine.csv --statistics theirs.sums --key alice\n"
@@ -185,8 +186,7 @@ def command(
     differs from the one on record.
 
     What a reveal needs is saved in the data directory before the commit is sent. After a crash or Ctrl-C,
-    give the same command again in time: if it does not reveal, the bond is lost. With --json it prints each
-    event as a line of JSON; the last line of a round is its result.
+    give the same command again in time: if it does not reveal, the bond is lost.
 
     With --trainer torch, several processes may train together: start this command with PyTorch's `torchrun
     --no-python`. Process 0 plays the rounds, the others compute their share of every batch.
@@ -221,7 +221,7 @@ def command(
             backend.serve()
             return
         plan = None if data is None else Plan(data, budget, neurons, seed, backend.fit)
-        with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+        with session.printer() as printer:
 
             async def action(wallet: Wallet) -> None:
                 if memory is None:

@@ -77,13 +77,13 @@ def list_rounds(session: CommandSession, model: str | None) -> None:
     columns = (
         Column("round", lambda row: short(row["id"])),
         Column("model", lambda row: short(row["model"])),
-        Column("kind", lambda row: kind_name(row["terms"]["kind"])),
+        Column("kind", lambda row: kind_name(row["terms"]["kind"]), spare=1),
         Column("status", lambda row: status_name(row["status"])),
-        Column("due", lambda row: row["due"]),
-        Column("opened", lambda row: row["opened"], right=True),
-        Column("base", lambda row: f"version {row['version']}"),
-        Column("epochs", lambda row: row["terms"]["epochs"], right=True),
-        Column("witnesses", lambda row: len(row["witnesses"]), right=True),
+        Column("due", lambda row: row["due"], spare=3),
+        Column("opened", lambda row: row["opened"], right=True, spare=4),
+        Column("base", lambda row: row["version"], right=True, spare=5),
+        Column("epochs", lambda row: row["terms"]["epochs"], right=True, spare=6),
+        Column("witnesses", lambda row: len(row["witnesses"]), right=True, spare=2),
         Column("pot", lambda row: format_coins(row["pot"]), right=True),
         Column("opener", lambda row: row["opener"]),
     )
@@ -120,8 +120,8 @@ def show(session: CommandSession, round_: str | None, why: bool) -> None:
         Column("epoch", lambda row: row["epoch"], right=True),
         Column("author", lambda row: row["author"]),
         Column("paid", lambda row: format_coins(row["paid"]), right=True),
-        Column("reasons", lambda row: ", ".join(row["reasons"]) or "-"),
-        Column("why", lambda row: "; ".join(row["why"])),
+        Column("reasons", lambda row: ", ".join(row["reasons"]) or "-", whole=True, spare=1),
+        Column("why", lambda row: "; ".join(row["why"]), whole=True),
     )
     session.show_rows(outcomes(result), columns, "no update was committed to")
 
@@ -148,8 +148,8 @@ def candidates(session: CommandSession, round_: str | None) -> None:
         Column("author", lambda row: row["author"]),
         Column("loss on D_k", lambda row: mean_loss(row["loss"], scored), right=True),
         Column("parts scored", lambda row: int(row["scored"] or "0", 16).bit_count(), right=True),
-        Column("bond", lambda row: format_coins(row["bond"]), right=True),
-        Column("root", lambda row: short(row["root"])),
+        Column("bond", lambda row: format_coins(row["bond"]), right=True, spare=2),
+        Column("root", lambda row: short(row["root"]), spare=1),
     )
     session.show_rows(rows, columns, "no candidates yet")
 
@@ -182,7 +182,7 @@ def parts(session: CommandSession, round_: str | None) -> None:
     """
     result = _ask(session, "round_get", round_)
     columns = (
-        Column("part", lambda row: row["commitment"]),
+        Column("part", lambda row: short(row["commitment"])),
         Column("use", lambda row: row["use"]),
         Column("owner", lambda row: row["owner"]),
         Column("old rows", lambda row: row["old"], right=True),

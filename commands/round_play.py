@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from engram.primitives.types import Hash
 
 
-@click.command("run", cls=Command, example="engram round run\nengram round run 77ab --key founder --json")
+@click.command(
+    "run",
+    cls=Command,
+    lines=True,
+    example="engram round run\nengram round run 77ab --key founder --json",
+)
 @round_argument
 @with_key
 @with_session
@@ -38,10 +43,9 @@ def run(session: CommandSession, round_: str | None) -> None:
     The command reveals the validation parts, waits for the authors and the witnesses, opens the sealed parts
     and settles the round. It needs the key and the data directory with which `engram round open` was called.
 
-    After a crash or Ctrl-C, give the same command again: it does only what is still missing. With --json it
-    prints each event as a line of JSON; the last line is the result.
+    After a crash or Ctrl-C, give the same command again: it does only what is still missing.
     """
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
@@ -55,7 +59,12 @@ def run(session: CommandSession, round_: str | None) -> None:
     _conclude(printer, result)
 
 
-@click.command("reveal", cls=Command, example="engram round reveal --key founder")
+@click.command(
+    "reveal",
+    cls=Command,
+    lines=True,
+    example="engram round reveal --key founder",
+)
 @round_argument
 @with_key
 @with_session
@@ -65,7 +74,7 @@ def reveal(session: CommandSession, round_: str | None) -> None:
     Before training these are the validation parts, later the sealed parts. The command waits for the phase in
     which they may be revealed. `engram round run` does both and settles the round.
     """
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
@@ -82,7 +91,12 @@ def reveal(session: CommandSession, round_: str | None) -> None:
     printer.result(facts, facts.items())
 
 
-@click.command("seal", cls=Command, example="engram round seal --data digits --share 4/4 --key carol")
+@click.command(
+    "seal",
+    cls=Command,
+    lines=True,
+    example="engram round seal --data digits --share 4/4 --key carol",
+)
 @round_argument
 @with_selection()
 @click.option(
@@ -106,7 +120,7 @@ def seal(session: CommandSession, round_: str | None, seed: int | None, yes: boo
     """
     data = sure_selection(session, selection_of(options), yes=yes, founds=False)
     drawn = secrets.randbelow(2**63) if seed is None else seed
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.view import ChainView
@@ -127,7 +141,12 @@ def seal(session: CommandSession, round_: str | None, seed: int | None, yes: boo
     printer.result(result, {**result, "bond": format_coins(result["bond"])}.items())
 
 
-@click.command("unseal", cls=Command, example="engram round unseal --key carol")
+@click.command(
+    "unseal",
+    cls=Command,
+    lines=True,
+    example="engram round unseal --key carol",
+)
 @round_argument
 @with_key
 @with_session
@@ -137,7 +156,7 @@ def unseal(session: CommandSession, round_: str | None) -> None:
     It needs the key and the data directory with which `engram round seal` was called. After a crash or
     Ctrl-C, give the same command again. If no update became a candidate, there is nothing to open.
     """
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.witness import Witness

@@ -12,7 +12,6 @@ import click
 from engram.commands.support.completion import complete_keys
 from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Command, with_key, with_session
-from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.session import CommandSession
 from engram.participant.coins import format_coins
 from engram.participant.finding import find_round
@@ -22,7 +21,12 @@ if TYPE_CHECKING:
     from engram.primitives.types import Address
 
 
-@click.command("score", cls=Command, example="engram round score\nengram round score 77ab --author leng1…")
+@click.command(
+    "score",
+    cls=Command,
+    lines=True,
+    example="engram round score\nengram round score 77ab --author bob",
+)
 @round_argument
 @click.option(
     "--author",
@@ -39,7 +43,7 @@ def score(session: CommandSession, round_: str | None, author: str | None) -> No
     candidate that is not scored on every part cannot win. `engram participate` scores its own candidates.
     """
     chosen = _address(session, author)
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.scoring import score_candidates
@@ -54,7 +58,12 @@ def score(session: CommandSession, round_: str | None, author: str | None) -> No
     printer.result(result, {**result, "fees": format_coins(result["fees"])}.items())
 
 
-@click.command("withdraw", cls=Command, example="engram round withdraw --key alice")
+@click.command(
+    "withdraw",
+    cls=Command,
+    lines=True,
+    example="engram round withdraw --key alice",
+)
 @round_argument
 @click.option(
     "--author",
@@ -72,7 +81,7 @@ def withdraw(session: CommandSession, round_: str | None, author: str | None) ->
     the end of a round.
     """
     chosen = _address(session, author)
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.scoring import withdraw_updates

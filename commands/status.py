@@ -113,7 +113,7 @@ def _show(session: CommandSession, status: dict[str, Any]) -> None:
         ("memory", f"{format_bytes(status['memory']['anonymous_bytes'])} and mapped files"),
         ("warnings", [f"{each['message']} [{each['code']}]" for each in status["warnings"]]),
     ]
-    print_fields(fields)
+    print_fields((name, session.names.for_people(value)) for name, value in fields)
 
 
 def _head(head: dict[str, Any]) -> str:

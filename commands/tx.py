@@ -30,7 +30,7 @@ def command() -> None:
     """
 
 
-@command.command("send", example="engram tx send leng1… 12.5 --key alice\nengram tx send bob 0.1 --no-wait")
+@command.command("send", example="engram tx send carol 12.5 --key alice\nengram tx send bob 0.1 --no-wait")
 @click.argument("to")
 @click.argument("amount", type=COINS)
 @with_fee

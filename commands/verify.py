@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,6 +19,9 @@ from engram.commands.support.reading import label_option, mapping_option
 
 if TYPE_CHECKING:
     from engram.library.network import Network
+
+WIDEST: Final = 100
+"""Sentences are broken at this width in a wider terminal."""
 
 
 @click.command(
@@ -82,7 +87,7 @@ def command(
     anchored" and the exit status is 1: anybody could have made such a file, and the text says how long it
     would take on this machine. A proof that breaks a rule is refused with an error and a status of 65 or 75.
     """
-    from engram.library.proof_words import for_people
+    from engram.commands.support.proof_fields import record_fields
 
     if data is None:
         refuse_given(("label", "mapping", "first", "rows"), "goes with --predict only")
@@ -99,14 +104,23 @@ def command(
     else:
         headline, _, conclusion = str(verdict).partition("\n")
         click.echo(headline)
-        print_fields(for_people(verdict.facts).items())
+        print_fields(record_fields(verdict.facts))
         if answers is not None:
             number = verdict.facts["version"]
             click.echo(f"\nPredictions of version {number}, computed here from {weights}:")
             show_classes(answers)
-        click.echo(conclusion)
+        click.echo(_fitting(conclusion))
     if not verdict.accepted:
         click.get_current_context().exit(NOT_ANCHORED_STATUS)
+
+
+def _fitting(text: str) -> str:
+    """The sentences of a conclusion; in a terminal, broken at its width."""
+    if not sys.stdout.isatty():
+        return text
+    width = min(shutil.get_terminal_size().columns, WIDEST)
+    lines = (click.wrap_text(line, width, subsequent_indent="  ") for line in text.split("\n"))
+    return "\n".join(lines)
 
 
 def _predicted(network: Network, chosen: ChosenRows) -> list[dict[str, Any]]:

@@ -72,13 +72,16 @@ class Evaluation:
         return self.names[label] if self.names else str(label)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: `loss` in nats a row, `loss_sum` in units of 2^-24 nat, shares from 0 to 1."""
+        """Plain values: `mean_loss` in nats a row, `loss` as a sum over rows in units of 2^-24 nat.
+
+        Shares are numbers from 0 to 1.
+        """
         return {
             "rows": self.rows,
             "correct": self.correct,
             "accuracy": self.accuracy,
-            "loss": self.loss,
-            "loss_sum": self.loss_sum,
+            "mean_loss": self.loss,
+            "loss": self.loss_sum,
             "loss_kind": self.loss_kind.name.lower(),
             "support": list(self.support),
             "recall": list(self.recall),

@@ -68,7 +68,7 @@ def retention_plots(versions: Sequence[Mapping[str, Any]]) -> tuple[Plot, ...]:
         if points:
             label = f"class {first}" if count == 1 else f"classes {first}-{first + count - 1}"
             lines.append(Series(label, *zip(*points, strict=True)))
-    losses = Series("", whole.x, tuple(float(each["loss"]) for each in versions))
+    losses = Series("", whole.x, tuple(float(each["mean_loss"]) for each in versions))
     return (
         _by_version("accuracy", "Accuracy on these rows", lines, "% of rows", _PERCENT),
         _by_version("loss", "Loss on these rows", [losses], "nats a row"),
@@ -84,7 +84,7 @@ def history_plots(versions: Sequence[Mapping[str, Any]]) -> tuple[Plot, ...]:
         return Series(label, numbers, tuple(nan if value is None else factor * value for value in values))
 
     shares = [line("sealed_accuracy", factor=100)]
-    losses = [line("sealed_loss", "sealed rows"), line("validation_loss", "rows revealed before")]
+    losses = [line("sealed_mean_loss", "sealed rows"), line("validation_mean_loss", "rows revealed before")]
     sizes = [line("classes", "classes"), line("neurons", "neurons")]
     return (
         _by_version("accuracy", "Accuracy on sealed rows", shares, "% of rows", _PERCENT),

@@ -105,15 +105,14 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
     }
 
 
-def for_people(known: dict[str, Any]) -> dict[str, Any]:
-    """The facts that people read, with mean losses per row and shares of correct rows in place of sums."""
-    hidden = {"verdict", "accepted", "vouched", "work_seconds_here", "parent_root", "validation", "sealed"}
-    shown = {name: value for name, value in known.items() if name not in hidden}
-    for name in ("validation_loss", "sealed_loss", *_MEASURED):
-        rows = known[f"{name.partition('_')[0]}_rows"]
-        shown[name] = mean_loss(known[name], rows)
+def _for_people(known: dict[str, Any]) -> dict[str, Any]:
+    """Mean losses per row, shares of correct rows, and witnesses in words."""
+    shown: dict[str, Any] = {
+        name: mean_loss(known[name], known[f"{name.partition('_')[0]}_rows"])
+        for name in ("sealed_loss", *_MEASURED)
+    }
     shown["sealed_correct"] = accuracy(known["sealed_correct"], known["sealed_rows"])
-    shown["witnesses"] = [_witness_words(witness) for witness in known["witnesses"]]
+    shown["witnesses"] = [witness_words(witness) for witness in known["witnesses"]]
     return shown
 
 
@@ -248,7 +247,7 @@ def _loss_sentences(known: dict[str, Any]) -> list[str]:
         if known["fork_of"] is None:
             return ["Nobody has measured version 0: it comes from the founding, not from a round."]
         return ["No round of this model has measured version 0: its losses are those of the parent model."]
-    people = for_people(known)
+    people = _for_people(known)
     said = [
         f"In its round, on {known['sealed_rows']:,} rows that stayed sealed until all updates were in, its "
         f"mean loss was {people['sealed_loss']} nats a row, and it got {people['sealed_correct']} right."
@@ -280,7 +279,8 @@ def _openers_rows(known: dict[str, Any]) -> str:
     return f"the opener's own {own:,} rows with {rows - own:,} rows of witnesses that do not count separately"
 
 
-def _witness_words(witness: dict[str, Any]) -> str:
+def witness_words(witness: dict[str, Any]) -> str:
+    """A witness who opened a part: who named them, and whether their part is limited to old classes."""
     named = "named by the opener" if witness["named_by_opener"] else "not named by the opener"
     old = ", for old classes only" if witness["old_classes_only"] else ""
     return f"{witness['address']} ({named}{old})"

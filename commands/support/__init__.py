@@ -5,5 +5,6 @@
 beginning of an id into the id, `selecting.py` and `predictions.py` turn options into rows of data, and
 `sending.py` sends a transaction and waits for its block. `output.py` prints results; `progress.py`,
 `round_fields.py`, `verdicts.py` and `demo_screen.py` say in words what they mean; `errors.py` and
-`failures.py` cover what can go wrong. `glossary.py` reads the page that explains the words.
+`failures.py` cover what can go wrong. `glossary.py` and `shapes.py` read the pages that explain the words
+and the JSON; `words.py` and `names.py` put words and names into what is printed.
 """

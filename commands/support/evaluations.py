@@ -45,10 +45,14 @@ def evaluated(network: Network, data: Dataset, kind: LossKind) -> dict[str, Any]
         "left_out": len(known) - int(known.sum()),
     }
     if not found["rows"]:
-        return {**found, "correct": 0, "accuracy": None, "loss": None, "steps": []}
+        return {**found, "correct": 0, "accuracy": None, "mean_loss": None, "steps": []}
     made = network.evaluate(data.features[known], data.labels[known], kind)
-    measured = {"correct": made.correct, "accuracy": made.accuracy, "loss": made.loss}
+    measured = {"correct": made.correct, "accuracy": made.accuracy, "mean_loss": made.loss}
     return {**found, **measured, "steps": steps_of(made, network.class_steps)}
+
+
+def _nats(loss: float | None) -> str | None:
+    return None if loss is None else f"{loss:.4f}"
 
 
 def show_versions(versions: Sequence[dict[str, Any]]) -> None:
@@ -57,7 +61,9 @@ def show_versions(versions: Sequence[dict[str, Any]]) -> None:
     columns = [
         Column("version", lambda each: each["version"], right=True),
         Column("rows", lambda each: each["rows"], right=True),
-        Column("loss", lambda each: None if each["loss"] is None else f"{each['loss']:.4f}", right=True),
+        Column(
+            "loss", lambda each: None if each["mean_loss"] is None else f"{each['mean_loss']:.4f}", right=True
+        ),
         Column("accuracy", lambda each: _share(each["accuracy"]), right=True),
         *[_of_step(step) for step in steps if len(steps) > 1],
     ]

@@ -30,16 +30,24 @@ class Command(click.Command):
     """A command whose help ends with examples: `example` holds one command line on each line.
 
     `sections` groups the options of a long help: titles, each with the names of its parameters. Options that
-    most commands have come last, and need not be named.
+    most commands have come last, and need not be named. `lines` says that --json prints a document a line.
     """
 
     def __init__(
-        self, *args: Any, example: str, sections: Mapping[str, Sequence[str]] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        example: str,
+        sections: Mapping[str, Sequence[str]] | None = None,
+        lines: bool = False,
+        **kwargs: Any,
     ) -> None:
         self.example: Final = example
         self.sections: Final = {} if sections is None else {**sections, **_COMMON_SECTIONS}
         super().__init__(*args, **kwargs)
+        self.lines: Final = lines
         for param in self.params:
+            if lines and param.name == AS_JSON and isinstance(param, click.Option):
+                param.help = "Print each event as a line of JSON, the result last, and errors as JSON."
             if isinstance(param, click.Option) and param.metavar is None and isinstance(param.type, _NUMBERS):
                 param.metavar = "NUMBER"  # click itself writes INTEGER RANGE
 

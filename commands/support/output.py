@@ -24,6 +24,10 @@ LONG_VALUE: Final = 24
 """If a member of a list has more characters than this, each member is printed on a line of its own."""
 PIPE_WIDTH: Final = 400
 """Width of a table that is not printed to a terminal, in characters."""
+_BETWEEN: Final = 2
+"""Blanks between two columns."""
+_PROSE: Final = 32
+"""Characters that a column needs which may be broken over several lines."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Column:
     """Aligned to the right and never cut, as numbers are."""
     whole: bool = False
     """In a narrow terminal, broken over several lines instead of cut, so that people can copy it whole."""
+    spare: int = 0
+    """Left out if the table is too wide for the terminal, the highest number first; 0 is never left out."""
 
 
 def print_json(value: object) -> None:
@@ -73,18 +79,40 @@ def print_table(columns: Sequence[Column], rows: Sequence[object], empty: str) -
     from rich.table import Table
     from rich.text import Text
 
+    console = console_for(sys.stdout)
+    found = [(column, [show(column.value(row)) for row in rows]) for column in columns]
+    kept = _that_fit(found, console.width)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    texts = [[show(column.value(row)) for column in columns] for row in rows]
-    for column, cells in zip(columns, zip(*texts, strict=True), strict=True):
+    for column, cells in kept:
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             overflow="fold" if column.whole else "ellipsis",
             min_width=max(map(len, (*column.title.split(), *(cells if column.right else ())))),
         )
-    for line in texts:
+    for line in zip(*(cells for _, cells in kept), strict=True):
         table.add_row(*map(Text, line))
-    console_for(sys.stdout).print(table)
+    console.print(table)
+    if left_out := [column.title for column, _ in found if (column not in [each for each, _ in kept])]:
+        click.echo(f"no room for: {', '.join(left_out)}; a wider terminal or --json shows them", err=True)
+
+
+def _that_fit(found: Sequence[tuple[Column, list[str]]], width: int) -> list[tuple[Column, list[str]]]:
+    """Columns with their cells, without those that can be spared if the table is too wide with them."""
+    kept = list(found)
+    while sum(_least(*each) + _BETWEEN for each in kept) - _BETWEEN > width:
+        spare = max(kept, key=lambda each: each[0].spare)
+        if not spare[0].spare:
+            break
+        kept.remove(spare)
+    return kept
+
+
+def _least(column: Column, cells: Sequence[str]) -> int:
+    """Characters that a column needs so that nothing in it is cut and no word broken."""
+    words = (max(map(len, cell.split()), default=0) for cell in cells)
+    needed = max(max(words), min(max(map(len, cells)), _PROSE)) if column.whole else max(map(len, cells))
+    return max(needed, *map(len, column.title.split()))
 
 
 def console_for(stream: TextIO) -> Console:

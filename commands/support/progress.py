@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import click
 
 from engram.commands.support import streams
+from engram.commands.support.names import Names
 from engram.commands.support.output import print_fields
+from engram.commands.support.words import in_words
 from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:
@@ -31,10 +33,14 @@ class ProgressPrinter:
     on standard output, the result last.
     """
 
-    def __init__(self, *, as_json: bool, player: str) -> None:
-        """`player` is the key's name. It begins each line, so that several players can share a terminal."""
+    def __init__(self, *, as_json: bool, player: str, names: Names | None = None) -> None:
+        """`player` is the key's name. It begins each line, so that several players can share a terminal.
+
+        `names` are put in place of addresses.
+        """
         self.player: Final = player
         self._as_json = as_json
+        self._names = Names() if names is None else names
         self._display: Progress | None = None
         self._bar: Any = None
         self._quarter = 0
@@ -60,7 +66,8 @@ class ProgressPrinter:
             self._event(notice.to_json())
             return
         bond = notice.facts.get("bond")
-        text = f"{self.player}: {notice}" + (f" (bond {format_coins(bond)})" if bond is not None else "")
+        at_stake = "" if bond is None else f" (bond {format_coins(bond)})"
+        text = f"{self.player}: {self._names.for_people(str(notice))}{at_stake}"
         if self._display is not None:
             self._display.console.print(text, markup=False, highlight=False)
         else:
@@ -79,14 +86,14 @@ class ProgressPrinter:
             return
         self._quarter = quarter % QUARTERS
         if self._as_json:
-            self._event({"event": "training", "step": step, "steps": steps, "loss": loss})
+            self._event({"event": "training", "step": step, "steps": steps, "mean_loss": loss})
         else:
             click.echo(f"{self.player}: training, {step} of {steps} steps, loss {loss:.3f}", err=True)
 
     def _event(self, event: dict[str, Any]) -> None:
         """A line of JSON. If standard output takes none, the play goes on, because a bond may hang on it."""
         try:
-            click.echo(json.dumps(event))
+            click.echo(json.dumps(self._names.for_programs(in_words(event))))
         except OSError as error:
             streams.drop_output()
             click.echo(f"engram: {error}; {self.player} plays on", err=True)
@@ -94,9 +101,11 @@ class ProgressPrinter:
     def result(self, result: dict[str, Any], fields: Iterable[tuple[str, object]]) -> None:
         """Prints the command's result: `result` as JSON, or `fields` for people."""
         if self._as_json:
-            click.echo(json.dumps({"event": "result", **result}))
+            click.echo(json.dumps({"event": "result", **self._names.for_programs(in_words(result))}))
         else:
-            print_fields([("player", self.player), *fields])
+            print_fields(
+                [("player", self.player), *((name, self._names.for_people(value)) for name, value in fields)]
+            )
 
 
 def by_thousands(note: Callable[[str], None]) -> Callable[[int], None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,8 +18,11 @@ import click
 
 from engram.commands.support import output
 from engram.commands.support.errors import KeyNotChosen
+from engram.commands.support.names import Names
+from engram.commands.support.words import in_words
 
 if TYPE_CHECKING:
+    from engram.commands.support.progress import ProgressPrinter
     from engram.node.client import RpcClient
     from engram.node.config import Config
     from engram.node.configsources import LoadedConfig
@@ -262,18 +266,51 @@ class CommandSession:
         return format_address(parse_address(text, self.hrp), self.hrp)
 
     def show(self, result: object, fields: Iterable[tuple[str, object]]) -> None:
-        """Prints one object: `result` with --json, else `fields`."""
+        """Prints one object: `result` in words with --json, else `fields`."""
         if self.as_json:
-            output.print_json(result)
+            output.print_json(self.names.for_programs(in_words(result)))
         else:
-            output.print_fields(fields)
+            output.print_fields((name, self._named(name, value)) for name, value in fields)
 
     def show_rows(self, rows: Sequence[Any], columns: Sequence[output.Column], empty: str) -> None:
         """Prints a list: all of it with --json, else a table of `columns`; the line `empty` for no rows."""
         if self.as_json:
-            output.print_json(rows)
+            output.print_json(self.names.for_programs(in_words(rows)))
         else:
-            output.print_table(columns, rows, empty)
+            output.print_table([self._naming(column) for column in columns], rows, empty)
+
+    @cached_property
+    def names(self) -> Names:
+        """The names of the addresses of the data directory's keys."""
+        return Names(self._key_names)
+
+    def _key_names(self) -> dict[str, str]:
+        from engram.primitives.errors import ChainError
+
+        try:
+            return {entry.address_text: entry.name for entry in self.keystore.scan().entries}
+        except (ChainError, OSError):  # what is wrong with keys is said by the commands that use them
+            return {}
+
+    def _named(self, name: str, value: object) -> object:
+        """The value of a field for people. The field "address" is whole, to be copied."""
+        return value if name == "address" else self.names.for_people(value)
+
+    def _naming(self, column: output.Column) -> output.Column:
+        """A column that shows names in place of addresses, and addresses cut short in a terminal.
+
+        What a column shows whole stays as it is, to be copied.
+        """
+        if column.whole:
+            return column
+        cut = sys.stdout.isatty()
+        return replace(column, value=lambda row: self.names.in_table(column.value(row), cut=cut))
+
+    def printer(self) -> ProgressPrinter:
+        """What prints the events and the result of a command that plays with the chosen key."""
+        from engram.commands.support.progress import ProgressPrinter
+
+        return ProgressPrinter(as_json=self.as_json, player=self.key_entry().name, names=self.names)
 
     def note(self, text: str) -> None:
         """Prints a line about what happens on standard error; nothing with --json."""

@@ -81,8 +81,8 @@ class SnapshotInfo:
     size_bytes: int
 
     def to_json(self) -> dict[str, object]:
-        """The same as JSON values; the work is text, because JSON readers round large numbers."""
-        return {**vars(self), "block": self.block.hex(), "work": str(self.work)}
+        """The same as JSON values."""
+        return {**vars(self), "block": self.block.hex()}
 
 
 def take_snapshot(

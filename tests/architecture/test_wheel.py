@@ -83,7 +83,11 @@ def test_the_wheel_holds_the_listed_packages_and_their_data(wheel: Path) -> None
     assert {name.removeprefix("engram/") for name in names} == expected
     data = {name for name in expected if not name.endswith(".py")}
     folders = ("participant/data/", "node/explorer/static/")
-    assert {name for name in data if not name.startswith(folders)} == {"py.typed", "docs/glossary.md"}
+    assert {name for name in data if not name.startswith(folders)} == {
+        "py.typed",
+        "docs/glossary.md",
+        "docs/json.md",
+    }
     pages = {path.relative_to(ROOT).as_posix() for path in STATIC.rglob("*") if path.is_file()}
     assert {name for name in data if name.startswith("node/explorer/static/")} == pages
 

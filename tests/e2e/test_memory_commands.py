@@ -117,7 +117,7 @@ def test_a_model_grows_from_sums_of_two_owners_and_keeps_what_it_knew(tmp_path: 
         assert odds["surely"] >= 0.999
         shown = user.run("model", "show", model)
         assert shown["frozen"]
-        assert (shown["policy"], shown["retention_epsilon_ppm"]) == (2, odds["epsilon_ppm"])
+        assert (shown["policy"], shown["retention_epsilon_ppm"]) == ("relative", odds["epsilon_ppm"])
         assert user.predicted(model, 0, 1, 2) > 0.9
 
         # The author knows the founder's rules and no row of the first classes; two owners hand over sums.

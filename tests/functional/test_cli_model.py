@@ -1,6 +1,7 @@
 """Commands on models and rounds, against a real node on which rounds were really played."""
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -95,6 +96,11 @@ def test_a_proof_is_accepted_offline_with_an_anchor(scene: Scene, nobody: Shell,
     assert said.startswith("accepted\n")
     assert f"which {actor(OPENER)} founded" in said
     assert "no witness opened a part" in said
+    assert "  version              1, the current one at that block, all weights trained\n" in said
+    assert re.search(
+        r"\n  on the opener's side +8 rows, mean loss 0\.\d{4} nats, the baseline's 0\.6931\n", said
+    )
+    assert "tables of integers (tensors), each known by the hash of its bytes\n" in said
     assert said.index("What this proves:") < said.index("What this does not prove:")
 
 
@@ -225,7 +231,7 @@ def test_rounds_are_listed_and_shown(scene: Scene) -> None:
     assert [item["id"] for item in shell.json("round", "list")] == [trained, growing]
     assert shell.json("round", "list", "--model", scene.model[:6]) == shell.json("round", "list")
     assert shell.json("round", "show")["id"] == growing, "the open round is meant"
-    assert shell.json("round", "show", trained[:8])["status"] == 1
+    assert shell.json("round", "show", trained[:8])["status"] == "decided"
     assert shell.error("round", "show", "zz" * 32) == (65, "id_not_found")
     assert shell.error("round", "show", NO_SUCH) == (65, "missing_round")
     shown = shell.text("round", "show").splitlines()

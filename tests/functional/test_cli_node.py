@@ -98,7 +98,7 @@ def test_a_transaction_waits_where_nobody_mines(idle: Shell) -> None:
     assert [entry["txid"] for entry in idle.json("mempool", "list")] == [sent["txid"]]
     assert idle.json("mempool", "info")["count"] == 1
     listed = idle.text("mempool", "list").splitlines()[1].split()
-    assert [listed[0], listed[3]] == [sent["txid"], "transfer"]
+    assert [listed[0], listed[1], listed[3]] == [sent["txid"][:12], "alice", "transfer"]
     assert idle.text("account", "show", "alice").splitlines()[7].split() == ["waiting", "1"]
     assert len(idle.json("miner", "mine")) == 1
     assert idle.json("tx", "status", sent["txid"])["status"] == "included"
@@ -340,7 +340,9 @@ def test_a_connected_peer_is_listed(shell: Shell, tmp_path: Path) -> None:
 
 def test_only_the_owner_of_the_directory_changes_the_node(shell: Shell, tmp_path: Path) -> None:
     stranger = Shell(tmp_path, {"ENGRAM_RPC": rpc_url(shell)})
-    assert stranger.json("miner", "status") == shell.json("miner", "status")
+    known = shell.json("miner", "status")
+    assert known.pop("address_name") == "miner", "the stranger has no key of this name"
+    assert stranger.json("miner", "status") == known
     for words in (("miner", "mine"), ("miner", "stop"), ("miner", "start"), ("peer", "add", "127.0.0.1:1")):
         assert stranger.error(*words) == (77, "unauthorized")
     (tmp_path / "rpc.token").write_text("a guess")

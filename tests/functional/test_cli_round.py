@@ -49,7 +49,7 @@ def opened(shell: Shell) -> Any:
 def test_a_round_is_opened_as_it_was_asked_for(shell: Shell, opened: Any) -> None:
     terms = opened["terms"]
     asked = {
-        "kind": 0,
+        "kind": "train",
         "new_classes": 0,
         "rows": 20,
         "validation": 1,
@@ -64,8 +64,8 @@ def test_a_round_is_opened_as_it_was_asked_for(shell: Shell, opened: Any) -> Non
         "witness_fee": COIN // 2,
         "z_squared": 16,
         "witnesses": [
-            {"address": address_of("bob"), "old_only": False},
-            {"address": address_of("miner"), "old_only": True},
+            {"address": address_of("bob"), "address_name": "bob", "old_only": False},
+            {"address": address_of("miner"), "address_name": "miner", "old_only": True},
         ],
     }
     assert {name: terms[name] for name in asked} == asked
@@ -74,10 +74,10 @@ def test_a_round_is_opened_as_it_was_asked_for(shell: Shell, opened: Any) -> Non
     assert opened["forgettable_rows"] == 10, "0.1 of 3 sealed parts and 2 of witnesses, 20 rows each"
     model = shell.json("model", "show", opened["model"])
     rules = {
-        "policy": 1,
+        "policy": "gated",
         "members": [address_of("bob")],
         "lost_cap_ppm": 500_000,
-        "loss_kind": 2,
+        "loss_kind": "squared_error",
         "threshold_ppm": 350_000,
         "retention_epsilon_ppm": 100_000,
         "retention_delta_ppm": 2_000_000,
@@ -234,14 +234,14 @@ def test_the_opener_of_a_round_that_was_aborted_is_told_so(shell: Shell) -> None
     identity = shell.json(*FOUND, "--windows", "2")["round"]
     shell.text("miner", "mine", "12")
     dead = shell.json("round", "show", identity)
-    assert (dead["status"], dead["due"]) == (0, "unrevealed")
+    assert (dead["status"], dead["due"]) == ("open", "unrevealed")
     shown = shell.text("round", "show", identity)
     assert (
         "the round is to abort, the opener has not revealed the validation parts; `engram round advance`"
         in shown
     )
     assert refusal(shell, "round", "run", identity, "--key", "alice") == (65, "round_aborted")
-    assert shell.json("round", "show", identity)["status"] == 3
+    assert shell.json("round", "show", identity)["status"] == "aborted"
     again = shell.run("round", "run", identity, "--key", "alice")
     assert (again.exit_code, again.stdout) == (65, "")
     assert "the round is aborted: 0 of 1 validation parts were revealed" in again.stderr
@@ -326,7 +326,7 @@ def test_a_round_that_is_dead_is_not_the_one_that_is_meant(tmp_path: Path) -> No
         alive = shell.json(*FOUND, "--windows", "30")["round"]
         assert shell.json("round", "show")["id"] == alive
         assert refusal(shell, "participate", dead, *author) == (75, "round_missed")
-        assert shell.json("round", "show", dead)["status"] == 3
+        assert shell.json("round", "show", dead)["status"] == "aborted"
 
 
 @pytest.mark.parametrize(

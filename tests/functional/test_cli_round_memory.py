@@ -41,8 +41,8 @@ def test_a_model_is_founded_with_what_is_advised(shell: Shell, mind: str) -> Non
     model = shell.json("model", "show", opened["model"])
     assert {name: model[name] for name in ("classes", "policy", "loss_kind", "frozen")} == {
         "classes": 3,
-        "policy": 2,
-        "loss_kind": 1,
+        "policy": "relative",
+        "loss_kind": "softmax_cross_entropy",
         "frozen": False,
     }
     assert model["retention_epsilon_ppm"] == odds["epsilon_ppm"]

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from engram.cli import main
 from engram.node import keystore
+from tests.support.json_shapes import check_output
 
 _derive = keystore._derive
 _derived: dict[tuple[str, str], bytes] = {}
@@ -42,6 +43,7 @@ class Shell:
             result = CliRunner().invoke(main, arguments, input=typed, env=settings, prog_name="engram")
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
+        check_output(arguments, result.stdout)
         return result
 
     def text(self, *arguments: str, typed: str | None = None) -> str:

@@ -94,3 +94,28 @@ def test_losses_and_accuracies() -> None:
     assert mean_loss(3 * 2**23, 3) == "0.5000"
     assert accuracy(1, 3) == "33.33 %"
     assert (mean_loss(0, 0), accuracy(0, 0)) == ("-", "-")
+
+
+def test_a_narrow_terminal_leaves_out_what_can_be_spared(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = (
+        Column("id", lambda row: "a" * 12),
+        Column("first to go", lambda row: "x" * 30, spare=2),
+        Column("second", lambda row: "y" * 30, spare=1),
+        Column("why", lambda row: "because of " * 6, whole=True),
+    )
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(columns, [0], "none")
+    printed = capsys.readouterr()
+    titles, *lines = click.unstyle(printed.out).splitlines()
+    assert titles.split() == ["id", "second", "why"]
+    assert lines[0].split()[:2] == ["a" * 12, "y" * 30]
+    assert max(map(len, (titles, *lines))) <= 80
+    assert printed.err == "no room for: first to go; a wider terminal or --json shows them\n"
+    monkeypatch.setenv("COLUMNS", "200")
+    print_table(columns, [0], "none")
+    printed = capsys.readouterr()
+    assert "first to go" in printed.out
+    assert printed.err == ""

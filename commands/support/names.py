@@ -1,0 +1,73 @@
+"""Puts names in place of addresses: those that the keys of the data directory have there.
+
+People read `alice (leng1gkx94dag…)`. With --json, the name stands beside the address: `author_name` beside
+`author`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Final
+
+_ADDRESS: Final = re.compile(r"\b[a-z]{1,16}1[02-9ac-hj-np-z]{38}\b")
+SHOWN: Final = 12
+"""Letters of an address that stand beside its name."""
+SUFFIX: Final = "_name"
+PAYLOAD: Final = "payload"
+"""What a transaction says stays as it is: `engram tx sign` takes it."""
+
+
+class Names:
+    """The names of known addresses. `find` gives them, by address as text; it is asked once, when needed."""
+
+    def __init__(self, find: Callable[[], Mapping[str, str]] = dict) -> None:
+        self._find = find
+
+    @cached_property
+    def _known(self) -> Mapping[str, str]:
+        return self._find()
+
+    def for_people(self, value: Any) -> Any:
+        """A copy of a value, lists and mappings among them, in which known addresses have their names."""
+        match value:
+            case str():
+                return _ADDRESS.sub(self._shown, value)
+            case Mapping():
+                return {name: self.for_people(inner) for name, inner in value.items()}
+            case list() | tuple():
+                return [self.for_people(inner) for inner in value]
+            case _:
+                return value
+
+    def in_table(self, value: Any, *, cut: bool) -> Any:
+        """As `for_people`, for a cell that holds an address and nothing else: the name alone.
+
+        With `cut`, an address without a name is cut to its beginning.
+        """
+        if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
+            return self.for_people(value)
+        return self._known.get(value, f"{value[:SHOWN]}…" if cut else value)
+
+    def for_programs(self, value: Any) -> Any:
+        """A copy of a JSON value; beside each field that holds a known address stands its name."""
+        if isinstance(value, list):
+            return [self.for_programs(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        found = {}
+        for field, inner in value.items():
+            if field == PAYLOAD:
+                found[field] = inner
+                continue
+            found[field] = self.for_programs(inner)
+            if not isinstance(inner, str) or "name" in value or not _ADDRESS.fullmatch(inner):
+                continue
+            if (name := self._known.get(inner)) is not None:
+                found[f"{field}{SUFFIX}"] = name
+        return found
+
+    def _shown(self, found: re.Match[str]) -> str:
+        name = self._known.get(found[0])
+        return found[0] if name is None else f"{name} ({found[0][:SHOWN]}…)"
