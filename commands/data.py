@@ -144,6 +144,7 @@ def convert(
     the next classes, as a growth needs them; if the mapping itself stands beside the new file, it is replaced
     by the longer one.
     """
+    from engram.participant.tables.applying import mapping_path
     from engram.participant.tables.converting import converted, save_rows
     from engram.participant.tables.mapping import load_mapping
     from engram.participant.tables.reading import read
@@ -155,7 +156,7 @@ def convert(
         refuse_given(("scale", "margin"), "is fixed by the mapping")
     elif scale == "none":
         refuse_given(("margin",), "widens a range, and --scale none has none")
-    beside = output.with_suffix(".mapping.json")
+    beside = mapping_path(output)
     check_free(output, force=force)
     if mapping is None or mapping.resolve() != beside.resolve():
         check_free(beside, force=force)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from engram.commands.support.lookup import model_argument
 from engram.commands.support.options import Command, with_session
 from engram.commands.support.output import print_json
 from engram.commands.support.plot_files import check_plot, plot_option, write_plot
+from engram.commands.support.predictions import say_mapping
 from engram.commands.support.selecting import SELECTION, selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.participant.finding import find_model
@@ -69,14 +71,20 @@ def evaluate(
         raise click.UsageError(
             "give either --file, or MODEL, --version and --versions", click.get_current_context()
         )
+    from engram.participant.tables.applying import mapping_beside
+
     check_plot(plot, force=force)
-    selection = selection_of(options)
+    asked = selection_of(options)
+    selection = asked.with_mapping_beside()
     data, names = selection.rows_of(0), selection.class_names()
+    if asked.mapping is None and (beside := mapping_beside(asked.source)) is not None:
+        say_mapping(beside)
     if every:
         _show_every(session, session.run(_all(model, version, data)), plot)
         return
     network, kind = _network_in(file) if file is not None else session.run(_pulling(model, version))
-    found = network.evaluate(data.features, data.labels, kind)
+    class_names = tuple(names(label) for label in range(network.classes))
+    found = replace(network.evaluate(data.features, data.labels, kind), names=class_names)
     steps = steps_of(found, network.class_steps)
     on_chain = network.version
     if session.as_json:
@@ -86,16 +94,15 @@ def evaluate(
                 "version": on_chain.number if on_chain else None,
                 "root": network.root.hex(),
                 **found.to_json(),
-                "class_names": [names(label) for label in range(network.classes)],
                 "steps": steps,
             }
         )
     else:
-        show_evaluation(network, found, steps, names)
+        show_evaluation(network, found, steps)
     if plot is not None:
         from engram.library.plots import evaluation_plots
 
-        write_plot(plot, *evaluation_plots(found, [names(label) for label in range(network.classes)]))
+        write_plot(plot, *evaluation_plots(found))
 
 
 def _show_every(session: CommandSession, versions: Sequence[dict[str, Any]], plot: Path | None) -> None:

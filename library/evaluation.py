@@ -24,6 +24,8 @@ class Evaluation:
     loss_sum: int
     """The loss of all rows in units of 2^-24 nat, the integer that the chain computes."""
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY
+    names: tuple[str, ...] = ()
+    """What each class is called, if a mapping names them."""
 
     @property
     def rows(self) -> int:
@@ -65,6 +67,10 @@ class Evaluation:
         hits = sum(int(self.confusion[each, each]) for each in chosen)
         return hits / rows if rows else None
 
+    def name(self, label: int) -> str:
+        """What a class is called: its name, or its number."""
+        return self.names[label] if self.names else str(label)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values: `loss` in nats a row, `loss_sum` in units of 2^-24 nat, shares from 0 to 1."""
         return {
@@ -77,16 +83,18 @@ class Evaluation:
             "support": list(self.support),
             "recall": list(self.recall),
             "confusion": self.confusion.tolist(),
+            "class_names": [self.name(label) for label in range(len(self.confusion))],
         }
 
     def __repr__(self) -> str:
+        shown = self._shown()
+        wide = max([5, *(len(self.name(label)) for label in shown)])
+        lines = [self._line(label, wide) for label in shown]
         head = (
             f"{self.correct:,} of {self.rows:,} rows correct, accuracy {self.accuracy:.4f}, "
             f"loss {self.loss:.4f} nats a row"
         )
-        return "\n".join(
-            [head, "class   rows  recall  most often taken for", *map(self._line, self._shown())]
-        )
+        return "\n".join([head, f"{'class'.rjust(wide)}   rows  recall  most often taken for", *lines])
 
     def _shown(self) -> list[int]:
         """Classes that have rows, in order; of very many, those that are recognised worst."""
@@ -94,10 +102,10 @@ class Evaluation:
         found = [label for label, share in enumerate(recall) if share is not None]
         return sorted(sorted(found, key=lambda label: recall[label] or 0.0)[:_SHOWN_CLASSES])
 
-    def _line(self, label: int) -> str:
+    def _line(self, label: int, wide: int) -> str:
         others = self.confusion[label].copy()
         others[label] = 0
         taken = int(others.argmax())
         count = int(others[taken])
-        wrong = f"{taken} ({count} {'row' if count == 1 else 'rows'})" if count else "-"
-        return f"{label:5}  {self.support[label]:5}  {self.recall[label]:6.4f}  {wrong}"
+        wrong = f"{self.name(taken)} ({count} {'row' if count == 1 else 'rows'})" if count else "-"
+        return f"{self.name(label).rjust(wide)}  {self.support[label]:5}  {self.recall[label]:6.4f}  {wrong}"

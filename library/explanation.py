@@ -64,6 +64,12 @@ class Explanation:
     """Who made which neurons, the oldest first."""
     found: Contributions
     """All parts of both classes: also what came through neurons, and what the rest is made of."""
+    names: tuple[str, ...] = ()
+    """What each class is called, if a mapping names them."""
+
+    def name(self, label: int) -> str:
+        """What a class is called: its name, or its number."""
+        return self.names[label] if self.names else str(label)
 
     @property
     def predicted(self) -> Int64Array:
@@ -131,7 +137,7 @@ class Explanation:
         rows = zip(self.predicted[shown].tolist(), parts_of(self.found.first(SHOWN_ROWS)), strict=True)
         lines = []
         for number, (label, answer) in enumerate(rows):
-            lines += [f"row {number}: class {label}", *parts_lines(answer, groups), ""]
+            lines += [f"row {number}: class {self.name(label)}", *parts_lines(answer, groups, self.name), ""]
         if len(self) > SHOWN_ROWS:
             lines.append(f"… and {len(self) - SHOWN_ROWS} more rows")
         return "\n".join(lines).rstrip()

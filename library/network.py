@@ -10,18 +10,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.library.errors import OnnxMissing, SklearnMissing
+from engram.library.errors import SklearnMissing
 from engram.library.evaluation import Evaluation
 from engram.library.explanation import Explanation, explanation_of
+from engram.library.extras import onnx_format
 from engram.library.fidelity import Fidelity
 from engram.library.float_layers import FloatModel
 from engram.library.founding import founding, read_only
+from engram.library.named import NamedNetwork, named
 from engram.library.quantising import quantised
 from engram.library.rows import Rows, labels_of
 from engram.library.sampling import spread_rows
@@ -34,6 +35,7 @@ from engram.nn.network import predict as predicted
 from engram.nn.parameters import Bounds, prove_bounds
 from engram.nn.spec import MAX_SEGMENTS, layer_widths
 from engram.participant.errors import ModelFileInvalid, NotEnoughRows, TorchMissing
+from engram.participant.tables.mapping import DataMapping
 from engram.primitives.types import Hash
 from engram.statemachine.additions import Addition, GrowUpdate
 
@@ -216,6 +218,14 @@ class Network:
             pairs[places] += counts
         return Evaluation(pairs.reshape(self.classes, self.classes), loss, loss_kind)
 
+    def with_mapping(self, mapping: DataMapping | str | PathLike[str]) -> NamedNetwork:
+        """The network for the values and labels of a data file, by the mapping that belongs to it.
+
+        A mapping is what `engram data convert` writes beside the rows. Raises `MappingInvalid`,
+        `MappingMismatch`.
+        """
+        return named(self, mapping)
+
     def to_onnx(self, path: str | PathLike[str] | None = None) -> onnx.ModelProto:
         """The network as an ONNX model of integer operators, which is written to `path` if one is given.
 
@@ -223,7 +233,7 @@ class Network:
         2^-16 nat. onnxruntime has computed the network's own logits with it before this returns. Raises
         `OnnxMissing`, `ExportMismatch`, `OSError`.
         """
-        return _onnx_format().write_onnx(self, None if path is None else Path(path))
+        return onnx_format().write_onnx(self, None if path is None else Path(path))
 
     @overload
     @classmethod
@@ -259,7 +269,7 @@ class Network:
         Raises `OnnxMissing`, `ModelFileInvalid`, `WeightsMismatch`, `ExportMismatch`, and what `from_torch`
         raises.
         """
-        form, file = _onnx_format(), Path(path)
+        form, file = onnx_format(), Path(path)
         model = form.read_onnx(file)
         if X_calibration is not None:
             from engram.library.onnx_floats import read_floats
@@ -385,12 +395,3 @@ class Quantized(NamedTuple):
 
     network: Network
     fidelity: Fidelity
-
-
-def _onnx_format() -> ModuleType:
-    """The module that writes ONNX models. Raises `OnnxMissing`."""
-    try:
-        from engram.library import onnx_format
-    except ModuleNotFoundError as error:
-        raise OnnxMissing(got=str(error)) from error
-    return onnx_format

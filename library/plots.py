@@ -16,8 +16,9 @@ MOST_TICKS: Final = 25
 _PERCENT: Final = (0.0, 102.0)
 
 
-def evaluation_plots(found: Evaluation, names: Sequence[str]) -> tuple[Plot, ...]:
+def evaluation_plots(found: Evaluation) -> tuple[Plot, ...]:
     """The recall of each class that has rows, and which classes are confused, in percent of its rows."""
+    names = [found.name(label) for label in range(len(found.support))]
     shown = [label for label, rows in enumerate(found.support) if rows]
     recall = tuple(100 * (found.recall[label] or 0.0) for label in shown)
     places = tuple(float(place) for place in range(len(shown)))

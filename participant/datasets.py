@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.participant import errors
+from engram.participant.tables.applying import is_converted, mapping_beside
 from engram.participant.tables.examining import DataWarning, file_doubts
 from engram.participant.tables.idx import read_idx_pair
 from engram.participant.tables.mapping import load_mapping, mapped, mapped_features
@@ -158,31 +159,38 @@ class Questions:
     """The class of each row, None where the file gives none that is known; () if it has no labels."""
     classes: tuple[str, ...]
     """The label of each class, if a mapping names them."""
+    mapping: Path | None = None
+    """The mapping that was used."""
 
 
 def load_questions(source: str, options: ReadOptions | None = None, mapping: Path | None = None) -> Questions:
     """The rows of `source` to be answered: they need no labels, and may have unknown ones.
+
+    Without `mapping`, the one beside the file is used, if there is one: of a file that it has made for the
+    names of its classes, of any other as if it were given.
 
     Raises what `read`, `load_mapping` and `mapped_features` or `plain_features` raise.
     """
     if source == "digits":
         digits = load_digits()
         return Questions(digits.features, tuple(digits.labels.tolist()), ())
-    known = None if mapping is None else load_mapping(mapping)
+    found = mapping or mapping_beside(source)
+    known = None if found is None else load_mapping(found)
+    classes = () if known is None else known.classes
+    if mapping is None and is_converted(source):
+        known = None
     asked = options or ReadOptions()
     table = read(Path(source), asked if known is None else known.options(asked))
-    classes = () if known is None else known.classes
     features = plain_features(table) if known is None else mapped_features(table, known)
     if not table.labels.names:
-        return Questions(features, (), classes)
+        return Questions(features, (), classes, found)
     places = {name: place for place, name in enumerate(classes)}
     numbers = [
         (int(name) if name.isascii() and name.isdigit() else None) if known is None else places.get(name)
         for name in table.labels.names
     ]
-    return Questions(
-        features, tuple(numbers[code] if code >= 0 else None for code in table.labels.codes), classes
-    )
+    labels = tuple(numbers[code] if code >= 0 else None for code in table.labels.codes)
+    return Questions(features, labels, classes, found)
 
 
 def plain_rows(table: RawTable) -> Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 from engram.participant.datasets import Dataset, load_source
 from engram.participant.errors import DatasetMismatch, NotEnoughRows
 from engram.participant.parts import deal
+from engram.participant.tables.applying import is_converted, mapping_beside
 from engram.participant.tables.examining import DataWarning
 from engram.participant.tables.mapping import load_mapping
 from engram.participant.tables.raw import Progress, ReadOptions
@@ -71,12 +72,19 @@ class Selection:
         return self.chosen(self.read()[0], seed)
 
     def class_names(self) -> Callable[[int], str]:
-        """What each class is called: as the mapping has it, else by its number.
+        """What each class is called: as the mapping has it, or that beside the file, else by its number.
 
         Raises what `load_mapping` raises.
         """
-        names = () if self.mapping is None or self.relabel else load_mapping(self.mapping).classes
+        known = self.mapping or mapping_beside(self.source)
+        names = () if known is None or self.relabel else load_mapping(known).classes
         return lambda label: names[label] if label < len(names) else str(label)
+
+    def with_mapping_beside(self) -> Selection:
+        """The selection with the mapping beside its file, if there is one that has not made the file."""
+        if self.mapping is not None or is_converted(self.source):
+            return self
+        return replace(self, mapping=mapping_beside(self.source))
 
     def chosen(self, data: Dataset, seed: int) -> Dataset:
         """What the selection takes of all rows of its source. Raises `NotEnoughRows`, `DatasetMismatch`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,9 +66,7 @@ def show_versions(versions: Sequence[dict[str, Any]]) -> None:
         click.echo(f"up to {left} rows are of classes that a version did not know yet, and were left out")
 
 
-def show_evaluation(
-    network: Network, found: Evaluation, steps: Sequence[dict[str, Any]], name: Callable[[int], str]
-) -> None:
+def show_evaluation(network: Network, found: Evaluation, steps: Sequence[dict[str, Any]]) -> None:
     """Prints accuracy and loss, old classes against new ones, and the recall and confusions of each class."""
     on_chain = network.version
     print_fields(
@@ -96,20 +94,22 @@ def show_evaluation(
     recall = found.recall
     shown = [label for label, rows in enumerate(found.support) if rows]
     columns = [
-        Column("class", name, right=True),
+        Column("class", found.name, right=True),
         Column("rows", lambda label: found.support[label], right=True),
         Column("recall", lambda label: _share(recall[label]), right=True),
     ]
     if len(recall) <= MOST_COLUMNS:
-        columns += [_taken(found, other, name) for other in range(len(recall))]
+        columns += [_taken(found, other) for other in range(len(recall))]
     print_table(columns, shown, "no rows")
     if len(recall) <= MOST_COLUMNS:
         click.echo("→ N: how many rows of the class were taken for class N")
 
 
-def _taken(found: Evaluation, other: int, name: Callable[[int], str]) -> Column:
+def _taken(found: Evaluation, other: int) -> Column:
     """The column of the confusion matrix that counts rows taken for one class."""
-    return Column(f"→ {name(other)}", lambda label: int(found.confusion[label, other]) or None, right=True)
+    return Column(
+        f"→ {found.name(other)}", lambda label: int(found.confusion[label, other]) or None, right=True
+    )
 
 
 def _of_step(step: tuple[int, int]) -> Column:

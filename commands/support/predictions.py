@@ -103,12 +103,19 @@ def rows_of(given: RowsOfFile, first: int, count: int) -> ChosenRows:
 
     source = given.source
     data = load_questions(source, ReadOptions(label=given.label), given.mapping)
+    if given.mapping is None and data.mapping is not None:
+        say_mapping(data.mapping)
     there = len(data.features)
     if first + count > there:
         raise RowsInvalid(f"{source} has {there} rows", expected=f"at most {there}", got=first + count)
     chosen = slice(first, first + count)
     features: list[list[int]] = data.features[chosen].tolist()
     return ChosenRows(features, list(data.labels[chosen]), data.classes, first)
+
+
+def say_mapping(mapping: Path) -> None:
+    """Says that a mapping was used that nobody has named."""
+    click.echo(f"engram: read by {mapping}, which lies beside the data", err=True)
 
 
 def show_classes(predictions: Sequence[dict[str, Any]]) -> None:

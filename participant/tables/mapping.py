@@ -232,7 +232,7 @@ def mapped(table: RawTable, mapping: DataMapping, *, drop: bool = False) -> Mapp
                 got=int(left.sum()),
             )
         values, labels = values[~left], labels[~left]
-    features, filled, beyond = _bytes(values, mapping)
+    features, filled, beyond = bytes_of(values, mapping)
     return MappedRows(features, labels.astype(np.uint16), filled, int(left.sum()), beyond)
 
 
@@ -256,7 +256,7 @@ def _in_order(table: RawTable, mapping: DataMapping) -> Values:
     return table.features
 
 
-def _bytes(values: Values, mapping: DataMapping) -> tuple[npt.NDArray[np.uint8], int, int]:
+def bytes_of(values: Values, mapping: DataMapping) -> tuple[npt.NDArray[np.uint8], int, int]:
     """Values as bytes, how many were filled, and how many lay beyond the range. Halves are rounded up."""
     if values.dtype == np.uint8 and set(mapping.low) == {0.0} and set(mapping.high) == {float(LARGEST)}:
         return np.ascontiguousarray(values, dtype=np.uint8), 0, 0

@@ -1,5 +1,6 @@
 """`engram model predict`, `evaluate` and `history`, on a node on which rounds were really played."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,35 @@ def test_predictions_with_the_names_of_a_mapping(scene: Scene, tmp_path: Path) -
     assert [(item["class"], item["name"]) for item in answers] == [(1, "storm"), (0, "calm")]
     assert "label" not in answers[0]
     assert "storm" in shell.text(*predict)
+
+
+def test_the_mapping_beside_the_data_is_used(scene: Scene, tmp_path: Path) -> None:
+    shell, table, rows = scene.shell, tmp_path / "sky.csv", tmp_path / "sky.npz"
+    scaled = [",".join(str(value / 255) for value in values) for values in (LOW, HIGH, LOW)]
+    words = ["calm", "storm", "storm"]
+    table.write_text("".join(f"{line},{word}\n" for line, word in zip(scaled, words, strict=True)))
+    kept = tmp_path / "kept.npz"
+    shell.json("data", "convert", str(table), "--scale", "all", "-o", str(kept))
+    kept.with_suffix(".mapping.json").rename(rows.with_suffix(".mapping.json"))
+    kept.rename(rows)
+    for data in (table, rows):
+        answered = shell.run("model", "predict", "--data", str(data), "--rows", "3", "--json")
+        answers = json.loads(answered.stdout)["predictions"]
+        assert [(item["class"], item["name"], item["label"]) for item in answers] == [
+            (0, "calm", 0),
+            (1, "storm", 1),
+            (0, "calm", 1),
+        ]
+        assert "sky.mapping.json, which lies beside the data" in answered.stderr
+        found = shell.run("model", "evaluate", "--data", str(data))
+        assert found.exit_code == 0
+        assert "sky.mapping.json, which lies beside the data" in found.stderr
+        assert [line.split()[0] for line in found.stdout.splitlines()[-3:-1]] == ["calm", "storm"]
+        made = shell.json("model", "evaluate", "--data", str(data))
+        assert (made["class_names"], made["confusion"]) == (["calm", "storm"], [[1, 0], [1, 1]])
+    rows.with_suffix(".mapping.json").write_text("{}")
+    assert shell.error("model", "evaluate", "--data", str(rows)) == (65, "mapping_invalid")
+    assert shell.error("model", "predict", "--data", str(table)) == (65, "mapping_invalid")
 
 
 def test_every_version_is_evaluated_on_the_same_rows(scene: Scene, tmp_path: Path) -> None:
