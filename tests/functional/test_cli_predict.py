@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engram.participant.experiments import plotting
@@ -95,6 +96,19 @@ def test_the_mapping_beside_the_data_is_used(scene: Scene, tmp_path: Path) -> No
     rows.with_suffix(".mapping.json").write_text("{}")
     assert shell.error("model", "evaluate", "--data", str(rows)) == (65, "mapping_invalid")
     assert shell.error("model", "predict", "--data", str(table)) == (65, "mapping_invalid")
+
+
+def test_pictures_of_a_known_shape_are_drawn(scene: Scene, tmp_path: Path) -> None:
+    rows = np.array([LOW, HIGH], dtype=np.uint8)
+    np.savez(tmp_path / "pictures.npz", x=rows.reshape(2, 2, -1), y=np.array([0, 1]))
+    asked = ("model", "predict", "--data", str(tmp_path / "pictures.npz"), "--first", "1")
+    drawn = scene.shell.text(*asked, "--picture").splitlines()
+    assert drawn[0] == "row 1: class 1, which is right"
+    width = len(HIGH) // 2
+    assert drawn[1].startswith("▀".ljust(width) + "  0 "), "beside the bars"
+    assert drawn[2].startswith(" " * width + "  1 ")
+    plain = scene.shell.text(*asked).splitlines()
+    assert plain[1].strip().startswith("0"), "so small a picture is drawn only if asked for"
 
 
 def test_every_version_is_evaluated_on_the_same_rows(scene: Scene, tmp_path: Path) -> None:
