@@ -159,6 +159,8 @@ class Questions:
     """The class of each row, None where the file gives none that is known; () if it has no labels."""
     classes: tuple[str, ...]
     """The label of each class, if a mapping names them."""
+    shape: tuple[int, ...] = ()
+    """The shape of a row: (inputs,), or that of a picture."""
     mapping: Path | None = None
     """The mapping that was used."""
 
@@ -183,14 +185,14 @@ def load_questions(source: str, options: ReadOptions | None = None, mapping: Pat
     table = read(Path(source), asked if known is None else known.options(asked))
     features = plain_features(table) if known is None else mapped_features(table, known)
     if not table.labels.names:
-        return Questions(features, (), classes, found)
+        return Questions(features, (), classes, table.shape, found)
     places = {name: place for place, name in enumerate(classes)}
     numbers = [
         (int(name) if name.isascii() and name.isdigit() else None) if known is None else places.get(name)
         for name in table.labels.names
     ]
     labels = tuple(numbers[code] if code >= 0 else None for code in table.labels.codes)
-    return Questions(features, labels, classes, found)
+    return Questions(features, labels, classes, table.shape, found)
 
 
 def plain_rows(table: RawTable) -> Dataset:

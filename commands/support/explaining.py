@@ -11,7 +11,14 @@ import click
 from engram.commands.support.errors import RowsInvalid
 from engram.commands.support.output import Column, print_table
 from engram.commands.support.people import people_of
-from engram.commands.support.picture import LEAST_SIDE, bar, picture_lines, side_of, stdout_console
+from engram.commands.support.picture import (
+    LEAST_SIDE,
+    PictureShape,
+    bar,
+    picture_lines,
+    shape_of,
+    stdout_console,
+)
 from engram.commands.support.predictions import ChosenRows
 from engram.commands.support.session import CommandSession
 
@@ -31,7 +38,7 @@ CALL_PARTS: Final = 16_384
 picture_option = click.option(
     "--picture/--no-picture",
     default=None,
-    help="Draw each row as a square picture. Default: for a few rows that can be one.",
+    help="Draw each row as a picture. Default: for a few rows that are pictures, or can be square ones.",
 )
 
 
@@ -61,11 +68,11 @@ def show_explained(
 
     Raises `RowsInvalid` if pictures are asked for of rows that are none.
     """
-    square = side_of(len(chosen.features[0]))
-    if picture and square is None:
+    shape = shape_of(len(chosen.features[0]), chosen.shape)
+    if picture and shape is None:
         raise RowsInvalid(
-            "these rows are no pictures: a picture has as many pixels in each line as lines, in grey or in "
-            "red, green and blue",
+            "these rows are no pictures: their file shows no height and width, and they are no squares, in "
+            "grey or in red, green and blue",
             got=f"{len(chosen.features[0])} inputs",
         )
     if session.as_json:
@@ -77,17 +84,20 @@ def show_explained(
     if len(answers) > FEW_ROWS and not picture:
         _show_table(result, groups, chosen)
         return
-    drawn = picture if picture is not None else square is not None and square >= LEAST_SIDE
+    if picture is False or (picture is None and shape is not None and shape.height < LEAST_SIDE):
+        shape = None
     for number, (answer, row) in enumerate(zip(answers, chosen.features, strict=True)):
         if number:
             click.echo()
-        _show_row(chosen, number, answer, row if drawn else ())
+        _show_row(chosen, number, answer, row, shape)
         click.echo()
         _show_parts(answer, groups, chosen.name)
     click.echo(f"\nversion {result['version']}; parts are in nats and add up exactly, see `--json`")
 
 
-def _show_row(chosen: ChosenRows, number: int, answer: dict[str, Any], row: Sequence[int]) -> None:
+def _show_row(
+    chosen: ChosenRows, number: int, answer: dict[str, Any], row: Sequence[int], shape: PictureShape | None
+) -> None:
     """The heading of a row, then its picture beside the bars of its likeliest classes."""
     from engram.node.rpc.explain import probabilities
 
@@ -104,7 +114,7 @@ def _show_row(chosen: ChosenRows, number: int, answer: dict[str, Any], row: Sequ
     bars = [
         f"{chosen.name(label).rjust(width)} {drawn[label]} {shares[label]:.4f}" for label in sorted(order)
     ]
-    lines = picture_lines(row, console) if row else []
+    lines = picture_lines(row, shape, console) if shape else []
     from rich.text import Text
 
     blank = Text(" " * (lines[0].cell_len if lines else 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isqrt
 from typing import TYPE_CHECKING, Final
 
@@ -25,22 +26,38 @@ _SHADES: Final = ("256", "truecolor", "windows")
 Pixel = tuple[int, int, int]
 
 
-def side_of(inputs: int) -> int | None:
-    """The side of the square picture that rows of so many inputs can be, grey or red, green and blue."""
+@dataclass(frozen=True)
+class PictureShape:
+    """How the values of a row lie in a picture: line by line, and of each pixel all planes together."""
+
+    height: int
+    width: int
+    planes: int
+    """1 for grey, 3 for red, green and blue."""
+
+
+def shape_of(inputs: int, known: Sequence[int] = ()) -> PictureShape | None:
+    """The picture that a row of so many inputs is: of a shape that its file shows, else a square.
+
+    None if it is neither. `known` is (height, width) or (height, width, planes), or anything else.
+    """
+    if len(known) in (2, 3):
+        height, width, planes = (*known, 1)[:3]
+        return PictureShape(height, width, planes) if planes in (1, COLOURS) else None
     for planes in (1, COLOURS):
         side = isqrt(inputs // planes)
         if side > 1 and planes * side * side == inputs:
-            return side
+            return PictureShape(side, side, planes)
     return None
 
 
-def picture_lines(row: Sequence[int], console: Console) -> list[Text]:
-    """The row as lines of half blocks, each two pixels high; `side_of` has found that it is a square.
+def picture_lines(row: Sequence[int], shape: PictureShape, console: Console) -> list[Text]:
+    """The row as lines of half blocks, each two pixels high.
 
     The brightest value of the row is white. On a terminal without many colours, a pixel is either full or
     empty: bright or not, in the range of the row.
     """
-    grid = _pixels(row)
+    grid = _pixels(row, shape)
     coloured = console.color_system in _SHADES and not console.no_color
     draw = _coloured if coloured else _plain(grid)
     black = [(0, 0, 0)] * len(grid[0])
@@ -59,18 +76,17 @@ def stdout_console() -> Console:
     return console_for(sys.stdout)
 
 
-def _pixels(row: Sequence[int]) -> list[list[Pixel]]:
-    side = side_of(len(row)) or 1
-    planes = len(row) // (side * side)
-    step, brightest = -(-side // MOST_SIDE), max(1, *row)
+def _pixels(row: Sequence[int], shape: PictureShape) -> list[list[Pixel]]:
+    step = -(-max(shape.height, shape.width) // MOST_SIDE)
+    brightest = max(1, *row)
 
     def pixel(y: int, x: int) -> Pixel:
-        first = (y * side + x) * planes
-        values = row[first : first + planes] if planes == COLOURS else [row[first]] * COLOURS
+        first = (y * shape.width + x) * shape.planes
+        values = row[first : first + COLOURS] if shape.planes == COLOURS else [row[first]] * COLOURS
         red, green, blue = (value * WHITE // brightest for value in values)
         return red, green, blue
 
-    return [[pixel(y, x) for x in range(0, side, step)] for y in range(0, side, step)]
+    return [[pixel(y, x) for x in range(0, shape.width, step)] for y in range(0, shape.height, step)]
 
 
 def _coloured(top: Sequence[Pixel], below: Sequence[Pixel]) -> Text:

@@ -27,6 +27,8 @@ class ChosenRows:
     """The true class of each row, if the rows come from a data set that has them; else empty."""
     classes: tuple[str, ...] = ()
     """The label of each class, if a mapping names them."""
+    shape: tuple[int, ...] = ()
+    """The shape of a row as its file shows it, such as height and width; () if rows were typed."""
     first: int = 0
     """The number of the first row in its data set."""
 
@@ -110,7 +112,12 @@ def rows_of(given: RowsOfFile, first: int, count: int) -> ChosenRows:
         raise RowsInvalid(f"{source} has {there} rows", expected=f"at most {there}", got=first + count)
     chosen = slice(first, first + count)
     features: list[list[int]] = data.features[chosen].tolist()
-    return ChosenRows(features, list(data.labels[chosen]), data.classes, first)
+    return ChosenRows(features, list(data.labels[chosen]), data.classes, data.shape, first)
+
+
+def say_mapping(mapping: Path) -> None:
+    """Says that a mapping was used that nobody has named."""
+    click.echo(f"engram: read by {mapping}, which lies beside the data", err=True)
 
 
 def say_mapping(mapping: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engram.participant.experiments import plotting
@@ -97,6 +98,19 @@ def test_the_mapping_beside_the_data_is_used(scene: Scene, tmp_path: Path) -> No
     assert shell.error("model", "predict", "--data", str(table)) == (65, "mapping_invalid")
 
 
+def test_pictures_of_a_known_shape_are_drawn(scene: Scene, tmp_path: Path) -> None:
+    rows = np.array([LOW, HIGH], dtype=np.uint8)
+    np.savez(tmp_path / "pictures.npz", x=rows.reshape(2, 2, -1), y=np.array([0, 1]))
+    asked = ("model", "predict", "--data", str(tmp_path / "pictures.npz"), "--first", "1")
+    drawn = scene.shell.text(*asked, "--picture").splitlines()
+    assert drawn[0] == "row 1: class 1, which is right"
+    width = len(HIGH) // 2
+    assert drawn[1].startswith("▀".ljust(width) + "  0 "), "beside the bars"
+    assert drawn[2].startswith(" " * width + "  1 ")
+    plain = scene.shell.text(*asked).splitlines()
+    assert plain[1].strip().startswith("0"), "so small a picture is drawn only if asked for"
+
+
 def test_every_version_is_evaluated_on_the_same_rows(scene: Scene, tmp_path: Path) -> None:
     shell, rows, plot = scene.shell, tmp_path / "rows.csv", tmp_path / "retention.svg"
     rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n{row(LOW)},2\n")
@@ -116,9 +130,9 @@ def test_every_version_is_evaluated_on_the_same_rows(scene: Scene, tmp_path: Pat
 def test_the_history_is_the_learning_curve(scene: Scene, tmp_path: Path) -> None:
     shell, plot = scene.shell, tmp_path / "history.svg"
     founded, trained = shell.json("model", "history", "--plot", str(plot))
-    assert (founded["sealed_mean_loss"], founded["sealed_accuracy"]) == (None, None)
+    assert (founded["sealed_loss"], founded["sealed_accuracy"]) == (None, None)
     assert (trained["classes"], trained["sealed_accuracy"]) == (2, 1.0)
-    assert 0 < trained["sealed_mean_loss"] < 1
+    assert 0 < trained["sealed_loss"] < 1
     drawn = plot.read_bytes()
     assert shell.error("model", "history", "--plot", str(plot)) == (65, "file_exists_already")
     shell.text("model", "history", "--plot", str(plot), "--force")
