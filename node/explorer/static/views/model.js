@@ -3,11 +3,13 @@
 import { card, facts, h, table, tag } from "../dom.js";
 import { bytes, count, link, loss, many, percent, shortId, whole } from "../format.js";
 import { curves } from "../curves.js";
-import { frozenTag, isFrozen, kindOf, lineagePicture } from "../lineage.js";
+import { colourOf, frozenTag, isFrozen, kindOf, lineagePicture } from "../lineage.js";
 import { live } from "../live.js";
+import { policyName, policyText } from "../policies.js";
 import { refill } from "../refill.js";
 import { measuring } from "../retention.js";
 import { kindName, statusName, statusTag } from "../roundwords.js";
+import { ranges } from "../who.js";
 import { askLink } from "./models.js";
 
 const Q24 = 2 ** 24;
@@ -23,12 +25,6 @@ const FEW =
   "The chain has recorded one score for each kept part so far; the command engram model score pays for more.";
 const VERSIONS =
   "❄ means that the neurons are fixed for ever. MACs are the multiplications of one prediction.";
-const POLICIES = ["strict", "gated", "relative"];
-const POLICY_TEXT = [
-  "A growth cannot change the logits of old classes: they stay the same integers for ever.",
-  "A growth may feed old classes, and rows that must not be forgotten judge the result.",
-  "A growth may move all old logits together, by one number a row: their differences stay for ever.",
-];
 const BADGES = ["participation", "best loss", "teacher", "witness", "founder"];
 
 export const title = (params) => `Model ${shortId(params.id)}`;
@@ -81,14 +77,34 @@ function head(model) {
 
 function lineage({ model, versions, current }) {
   const shown = versions.slice(-DRAWN);
+  const made = (group) => versions[group.version];
+  const columns = [
+    { head: "Group", cell: (group) => [key(group), ` v${group.version}`] },
+    { head: "Neurons", cell: (group) => count(group.neurons), numeric: true },
+    { head: "Came with classes", cell: (group) => (group.classes.length ? ranges(group.classes) : "–") },
+    { head: "Made by", cell: (group) => link("account", group.author) },
+    {
+      head: "Loss then",
+      cell: (group) => loss(made(group).sealed_loss, made(group).sealed_rows),
+      numeric: true,
+    },
+    {
+      head: "At height",
+      cell: (group) => link("block", made(group).height, count(made(group).height)),
+      numeric: true,
+    },
+  ];
   return [
     h("p", { class: "muted" }, LINEAGE),
     shown.length < versions.length
       ? h("p", { class: "muted" }, `The last ${DRAWN} of ${versions.length} versions.`)
       : null,
     scrolling("Lineage", lineagePicture(model, shown, current.lineage)),
+    table("Groups of neurons in the current version", columns, current.lineage),
   ];
 }
+
+const key = (group) => h("span", { class: `curves-key ${colourOf(group)}`, "aria-hidden": "true" }, "■");
 
 function learning({ versions }) {
   const shown = versions.slice(-DRAWN);
@@ -243,7 +259,7 @@ function rules(model) {
   );
   const names = (addresses) => addresses.map((address) => [link("account", address), " "]);
   return facts(
-    ["Policy", `${POLICIES[model.policy] ?? model.policy}: ${POLICY_TEXT[model.policy] ?? ""}`],
+    ["Policy", `${policyName(model)}: ${policyText(model)}`],
     ["Freezes at", `a loss of ${model.threshold_ppm / PPM} · ln(classes) a row`],
     ["One growth may add", `at most ${limits.join(", ")}`],
     ["Opens growths", ["the founder", model.members.length ? [" and ", names(model.members)] : ""]],
