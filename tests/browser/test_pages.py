@@ -32,7 +32,8 @@ WebSocket.prototype.send = function (text) {
   }
   if (!this.counted) {
     this.counted = true;
-    this.addEventListener("message", (event) => waiting.delete(JSON.parse(event.data).id));
+    const answered = (event) => waiting.delete(JSON.parse(event.data).id);
+    this.addEventListener("message", answered, {capture: true}); // before the page hears it and asks again
   }
   return send.call(this, text);
 };

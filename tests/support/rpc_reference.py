@@ -46,6 +46,10 @@ not take a reply within 10 s is cut, sooner if 64 MiB of replies wait for slow r
 What is refused before it is read as JSON-RPC has an HTTP status (400, 401, 403, 404, 405, 408, 413, 415,
 417, 503) and the same error object in its body, with the id null. `Content-Type` must be
 `application/json`, its charset, if any, UTF-8; the body may be packed with gzip or deflate.
+
+A request whose `Host` the node does not know, or with an `Origin`, which browsers add for web pages, is
+refused with 403. The exception is the explorer, the page that the node serves at `/explore/`: from its own
+origin it may open the WebSocket, where it can call whatever changes nothing.
 """
 _WIDTH: Final = 140
 

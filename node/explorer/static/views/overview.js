@@ -61,6 +61,7 @@ function figuresOf(status, head) {
   const { pace, mempool, peers } = status;
   const due = `a block is due every ${duration(pace.due_s)}`;
   const mean = pace.mean_s === null ? due : `${due}, came every ${duration(pace.mean_s)}`;
+  const connected = peers.inbound + peers.outbound;
   const rate = pace.network_hashes_per_s;
   return [
     figure("Height", link("block", head.height, count(head.height)), when(head.timestamp_ms)),
@@ -68,7 +69,7 @@ function figuresOf(status, head) {
     figure("Ticks of the round clock", count(head.ticks), mean),
     figure("Least fee", coins(status.fees.least), "what any transaction costs at least"),
     figure("Waiting transactions", count(mempool.count), bytes(mempool.bytes)),
-    figure("Peers", count(peers.inbound + peers.outbound), `this node dialled ${peers.outbound} of them`),
+    figure("Peers", count(connected), connected ? `this node dialled ${peers.outbound} of them` : null),
     figure("Open rounds", count(status.rounds.length), null),
     figure("Node", `up ${duration(status.uptime_s)}`, `version ${status.version}`),
   ];
