@@ -120,11 +120,6 @@ def say_mapping(mapping: Path) -> None:
     click.echo(f"engram: read by {mapping}, which lies beside the data", err=True)
 
 
-def say_mapping(mapping: Path) -> None:
-    """Says that a mapping was used that nobody has named."""
-    click.echo(f"engram: read by {mapping}, which lies beside the data", err=True)
-
-
 def show_classes(predictions: Sequence[dict[str, Any]]) -> None:
     """Prints a table of predicted classes and their probabilities, and of labels where they are known."""
     columns = [
