@@ -5,6 +5,7 @@ import { card, clear, h } from "../dom.js";
 import { link, shortId } from "../format.js";
 import { pixels } from "../ink.js";
 import { paper } from "../paper.js";
+import { policyName, policyText } from "../policies.js";
 import { refill } from "../refill.js";
 import { drawRow, openedParts, rowsOf, sideOf } from "../rows.js";
 import { who } from "../who.js";
@@ -103,8 +104,14 @@ class Desk {
       ),
     );
     this.choice.value = String(this.before);
+    const policy = `The model's policy is ${policyName(this.model)}. ${policyText(this.model)}`;
     return [
-      h("p", { class: "muted" }, "The same row, asked of an earlier version and of the current one."),
+      h(
+        "p",
+        { class: "muted" },
+        "The same row, asked of an earlier version and of the current one. ",
+        policy,
+      ),
       h("p", {}, h("label", { for: "before" }, "Compare with "), this.choice),
       this.compared,
     ];
@@ -278,6 +285,6 @@ class Desk {
 
 /** The version to compare with: the last one before the model began to grow; null if it has not grown. */
 function earlier(versions) {
-  const grown = versions.findIndex((version) => version.kind === GROW);
+  const grown = versions.findIndex((version, place) => place > 0 && version.kind === GROW);
   return grown < 1 ? null : grown - 1;
 }

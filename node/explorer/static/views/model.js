@@ -5,6 +5,7 @@ import { bytes, count, link, loss, many, percent, shortId, whole } from "../form
 import { curves } from "../curves.js";
 import { frozenTag, isFrozen, kindOf, lineagePicture } from "../lineage.js";
 import { live } from "../live.js";
+import { policyName, policyText } from "../policies.js";
 import { refill } from "../refill.js";
 import { measuring } from "../retention.js";
 import { kindName, statusName, statusTag } from "../roundwords.js";
@@ -23,12 +24,6 @@ const FEW =
   "The chain has recorded one score for each kept part so far; the command engram model score pays for more.";
 const VERSIONS =
   "❄ means that the neurons are fixed for ever. MACs are the multiplications of one prediction.";
-const POLICIES = ["strict", "gated", "relative"];
-const POLICY_TEXT = [
-  "A growth cannot change the logits of old classes: they stay the same integers for ever.",
-  "A growth may feed old classes, and rows that must not be forgotten judge the result.",
-  "A growth may move all old logits together, by one number a row: their differences stay for ever.",
-];
 const BADGES = ["participation", "best loss", "teacher", "witness", "founder"];
 
 export const title = (params) => `Model ${shortId(params.id)}`;
@@ -243,7 +238,7 @@ function rules(model) {
   );
   const names = (addresses) => addresses.map((address) => [link("account", address), " "]);
   return facts(
-    ["Policy", `${POLICIES[model.policy] ?? model.policy}: ${POLICY_TEXT[model.policy] ?? ""}`],
+    ["Policy", `${policyName(model)}: ${policyText(model)}`],
     ["Freezes at", `a loss of ${model.threshold_ppm / PPM} · ln(classes) a row`],
     ["One growth may add", `at most ${limits.join(", ")}`],
     ["Opens growths", ["the founder", model.members.length ? [" and ", names(model.members)] : ""]],
