@@ -160,6 +160,9 @@ def test_a_model_shows_whose_neurons_it_has_and_what_it_still_knows(explorer: Ex
     assert [text.split(",")[0] for text in blocks] == [f"{neurons} neurons" for neurons, _ in made]
     assert all(f"in version {version} by" in text for text, (_, version) in zip(blocks, made, strict=True))
     assert len(explorer.all(".lineage-block.frozen")) == len(made) - 1, "the founding network was not frozen"
+    groups = "Groups of neurons in the current version"
+    assert column(explorer, groups, 2) == ["12", "6"]
+    assert column(explorer, groups, 3) == ["0\u20132", "3"]
     explorer.find("main section button").click()
     table = "Right answers by class and version"
     explorer.find(f'[aria-label="{table}"]')

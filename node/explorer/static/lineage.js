@@ -79,6 +79,9 @@ function blocksOf({ groups }, scale) {
   });
 }
 
+/** The class of a group's colour, which is that of the version that it came with. */
+export const colourOf = (group) => `k${group.version % KINDS}`;
+
 const sameGroup = (one, other) => one.version === other.version && one.author === other.author;
 
 function bands(picture, before, after, x) {
@@ -88,7 +91,7 @@ function bands(picture, before, after, x) {
     if (!kept) return;
     const right = `L${x} ${kept.y} L${x} ${kept.y + kept.tall}`;
     const d = `M${from} ${block.y} ${right} L${from} ${block.y + block.tall} Z`;
-    picture.append(s("path", { class: `lineage-band k${block.group.version % KINDS}`, d }));
+    picture.append(s("path", { class: `lineage-band ${colourOf(block.group)}`, d }));
   });
 }
 
@@ -97,7 +100,7 @@ function column(picture, { version }, blocks, x, frozen, before) {
   for (const { group, y, tall } of blocks) {
     const fresh = group.version === version.number;
     const box = s("rect", {
-      class: `lineage-block k${group.version % KINDS} ${frozen ? "frozen" : ""}`,
+      class: `lineage-block ${colourOf(group)} ${frozen ? "frozen" : ""}`,
       x,
       y: y + 1,
       width: wide,

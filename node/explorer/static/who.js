@@ -71,7 +71,7 @@ function classesOf({ classes }) {
 const br = () => h("br");
 
 /** Ascending numbers as ranges: 0–7, 9. */
-function ranges(numbers) {
+export function ranges(numbers) {
   const runs = [];
   for (const number of numbers) {
     const last = runs.at(-1);

@@ -3,12 +3,13 @@
 import { card, facts, h, table, tag } from "../dom.js";
 import { bytes, count, link, loss, many, percent, shortId, whole } from "../format.js";
 import { curves } from "../curves.js";
-import { frozenTag, isFrozen, kindOf, lineagePicture } from "../lineage.js";
+import { colourOf, frozenTag, isFrozen, kindOf, lineagePicture } from "../lineage.js";
 import { live } from "../live.js";
 import { policyName, policyText } from "../policies.js";
 import { refill } from "../refill.js";
 import { measuring } from "../retention.js";
 import { kindName, statusName, statusTag } from "../roundwords.js";
+import { ranges } from "../who.js";
 import { askLink } from "./models.js";
 
 const Q24 = 2 ** 24;
@@ -76,14 +77,34 @@ function head(model) {
 
 function lineage({ model, versions, current }) {
   const shown = versions.slice(-DRAWN);
+  const made = (group) => versions[group.version];
+  const columns = [
+    { head: "Group", cell: (group) => [key(group), ` v${group.version}`] },
+    { head: "Neurons", cell: (group) => count(group.neurons), numeric: true },
+    { head: "Came with classes", cell: (group) => (group.classes.length ? ranges(group.classes) : "–") },
+    { head: "Made by", cell: (group) => link("account", group.author) },
+    {
+      head: "Loss then",
+      cell: (group) => loss(made(group).sealed_loss, made(group).sealed_rows),
+      numeric: true,
+    },
+    {
+      head: "At height",
+      cell: (group) => link("block", made(group).height, count(made(group).height)),
+      numeric: true,
+    },
+  ];
   return [
     h("p", { class: "muted" }, LINEAGE),
     shown.length < versions.length
       ? h("p", { class: "muted" }, `The last ${DRAWN} of ${versions.length} versions.`)
       : null,
     scrolling("Lineage", lineagePicture(model, shown, current.lineage)),
+    table("Groups of neurons in the current version", columns, current.lineage),
   ];
 }
+
+const key = (group) => h("span", { class: `curves-key ${colourOf(group)}`, "aria-hidden": "true" }, "■");
 
 function learning({ versions }) {
   const shown = versions.slice(-DRAWN);
