@@ -33,7 +33,7 @@ test: ## run the test suite; what takes longer has targets of its own
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --durations=20 \
 		--ignore=$(EXPERIMENTS) --ignore=$(DOCUMENTS) --ignore=$(BROWSER) $(ARGS)
 
-test-documents: ## do what README and the pages of docs/ print, block by block (three minutes)
+test-documents: ## do what README and the pages of docs/ print, block by block (five minutes)
 	@scripts/venv test
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup $(DOCUMENTS) $(ARGS)
 
