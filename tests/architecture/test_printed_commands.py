@@ -25,6 +25,7 @@ DONE = {
     "docs/operate.md": "test_operate_document.py",
     "docs/testing.md": "test_testing_document.py",
     "docs/tutorial.md": "test_tutorial_document.py",
+    "docs/watch.md": "test_pages.py",
 }
 """Which tests of tests/documents do what a document prints."""
 EXAMPLES = {"docs/results.md": "takes hours"}

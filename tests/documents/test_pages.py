@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,8 @@ import pytest
 
 from tests.support.printed import follow
 from tests.support.source_tree import ROOT
+
+ENGRAM = Path(sysconfig.get_path("scripts")) / "engram"
 
 
 def audited(folder: Path, printed: str) -> None:
@@ -32,9 +37,27 @@ def converted(folder: Path, printed: str) -> None:
     assert (folder / "new-kind.mapping.json").is_file()
 
 
-PAGES: dict[str, Callable[[Path, str], None]] = {"docs/auditors.md": audited, "docs/data.md": converted}
+def watched(folder: Path, printed: str) -> None:
+    [group] = json.loads((folder / "watch/targets.json").read_text("utf-8"))
+    assert len(set(group["targets"])) == 3
+    heights = [line for line in printed.splitlines() if line.startswith("engram_chain_height ")]
+    assert len(heights) == 3
+    assert (folder / "watch/alerts.yml").is_file()
+    assert ["stopped", "3"] in [line.split() for line in printed.splitlines()]
+
+
+PAGES: dict[str, Callable[[Path, str], None]] = {
+    "docs/auditors.md": audited,
+    "docs/data.md": converted,
+    "docs/watch.md": watched,
+}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_of_the_page_works(page: str, tmp_path: Path) -> None:
-    PAGES[page](tmp_path, follow((ROOT / page).read_text("utf-8"), tmp_path))
+    try:
+        printed = follow((ROOT / page).read_text("utf-8"), tmp_path)
+    finally:  # a page that fails half-way leaves no network behind
+        if (tmp_path / "net").is_dir():
+            subprocess.run([ENGRAM, "localnet", "down", "--dir", tmp_path / "net"], check=False)
+    PAGES[page](tmp_path, printed)

@@ -15,6 +15,8 @@ from typing import IO
 
 import pytest
 
+from tests.support.source_tree import ROOT
+
 WAIT_S = 600.0
 """No test depends on it: it turns a hang into a failure."""
 
@@ -81,7 +83,12 @@ def follow(text: str, folder: Path) -> str:
     """
     printed = io.StringIO()
     names: dict[str, object] = {}
-    settings = {"ENGRAM_DATA_DIR": str(folder / "data"), "ENGRAM_RPC_PORT": "0", "ENGRAM_P2P_PORT": "0"}
+    settings = {
+        "CLONE": str(ROOT),
+        "ENGRAM_DATA_DIR": str(folder / "data"),
+        "ENGRAM_RPC_PORT": "0",
+        "ENGRAM_P2P_PORT": "0",
+    }
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
         patch.chdir(folder)
         for name, value in settings.items():
