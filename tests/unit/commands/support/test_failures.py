@@ -30,6 +30,18 @@ from engram.statemachine.errors import UpgradeRequired
 from tests.architecture.test_error_codes import import_everything
 
 
+def test_people_read_amounts_of_an_error_in_coins(capsys: pytest.CaptureFixture[str]) -> None:
+    error = RemoteError("too little", code="insufficient_balance", expected=3 * 10**8, got=5)
+    assert report(error, [], as_json=False) == 65
+    assert (
+        "too little (expected 3 coins, got 0.00000005 coins) [insufficient_balance]"
+        in capsys.readouterr().err
+    )
+    report(error, [], as_json=True)
+    told = json.loads(capsys.readouterr().out)["error"]
+    assert (told["expected"], told["got"]) == (3 * 10**8, 5)
+
+
 def remote(code: str) -> RemoteError:
     return RemoteError("refused", code=code)
 
