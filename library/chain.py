@@ -19,6 +19,7 @@ from engram.library.rounds import AsyncRound
 from engram.library.rows import dataset_of
 from engram.node.errors import NodeUnreachable
 from engram.participant.coins import Coins, coins_of, sparks_of
+from engram.participant.errors import TransactionDropped, TransactionRefused
 from engram.participant.finding import find_model, find_round
 from engram.participant.mustering import mustered
 from engram.participant.opener import Opener
@@ -83,9 +84,20 @@ class AsyncChain(Connection):
         return AccountFacts(name, coins_of(int(found["balance"])), coins_of(maturing))
 
     async def transfer(self, to: str, coins: Coins) -> str:
-        """Sends coins and waits until a block holds the transaction; returns its id. Raises `KeyMissing`."""
+        """Sends coins and waits until a block holds the transaction; returns its id. Raises `KeyMissing`.
+
+        If the wait ends with another error, the coins may still go their way: the error's note names the
+        transaction. Whoever calls this again then pays twice.
+        """
         txid = await self.wallet.transfer(to, sparks_of(coins))
-        await self.wallet.confirm(txid)
+        try:
+            await self.wallet.confirm(txid)
+        except (TransactionRefused, TransactionDropped):
+            raise
+        except BaseException as error:
+            asked = f"chain.call('tx_status', txid='{txid.hex()}')"
+            error.add_note(f"the transaction was sent: see {asked} before you send it again")
+            raise
         return txid.hex()
 
     async def models(self) -> list[AsyncModel]:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
 
+from engram.library.errors import ChainClosed
 from engram.node.client import RpcClient
 from engram.node.configsources import load_config
 from engram.node.datadir import KEYS_DIRECTORY, find_hrp
@@ -55,6 +56,10 @@ class Connection:
         self.hrp = ""
         """The first letters of addresses; known once it is open."""
 
+    def __repr__(self) -> str:
+        acting = f" as {self.address}" if self._client is not None and self._wallet is not None else ""
+        return f"<chain at {self.url}{acting}{'' if self._client is not None else ', not open'}>"
+
     async def __aenter__(self) -> Self:
         client = await self._stack.enter_async_context(
             self._node.patient_client(lambda notice: None, holds=False)
@@ -70,8 +75,13 @@ class Connection:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._client = None
+        self._client = self._wallet = None
         await self._stack.aclose()
+
+    def check_open(self) -> None:
+        """Raises `ChainClosed` if it is not open."""
+        if self._client is None:
+            raise ChainClosed
 
     @property
     def url(self) -> str:
@@ -80,13 +90,18 @@ class Connection:
 
     @property
     def client(self) -> RpcClient:
-        """The client of the node: `await chain.client.call(method, **params)` sends any request."""
-        assert self._client is not None, "a chain is used inside its `async with`"
+        """The client of the node: `await chain.client.call(method, **params)` sends any request.
+
+        Raises `ChainClosed` outside of the `async with` block.
+        """
+        if self._client is None:
+            raise ChainClosed
         return self._client
 
     @property
     def wallet(self) -> Wallet:
-        """The account of the key. Raises `KeyMissing` if the chain was opened without one."""
+        """The account of the key. Raises `KeyMissing` if the chain was opened without one, `ChainClosed`."""
+        self.check_open()
         if self._wallet is None:
             raise KeyMissing
         return self._wallet

@@ -1,4 +1,4 @@
-"""Errors of the library: extras that are missing, and models of other tools that Engram cannot express.
+"""Errors of the library: options, chains that are closed, and what other tools lack or Engram cannot express.
 
 The first line of each docstring is the message that the user sees where the code gives no other.
 """
@@ -20,6 +20,14 @@ class SpecNotGiven(InvalidInput):
     """The proof is of a chain whose ChainSpec is not here: name the preset or the file with --chain (in
     Python, chain=).
     """
+
+
+class ChainClosed(NotReady):
+    """The chain is not open here: open it with `engram.connect`, and use it before it is closed."""
+
+
+class ReportMustNotWait(NotReady):
+    """A report cannot ask the chain that calls it: keep what it says, and ask when the call has returned."""
 
 
 class OnnxMissing(NotReady):

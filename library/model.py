@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
+from operator import index
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from engram.library.evaluation import Evaluation
 from engram.library.explanation import Ancestry, Explanation
 from engram.library.network import Network
 from engram.nn.loss import LossKind
+from engram.participant.errors import RecordMissing
 from engram.participant.export import pull_version
 
 Q24: Final = 2**24
@@ -111,7 +114,9 @@ class AsyncModel:
 
         Raises `RecordMissing` if there is no such version, `BlobMismatch`.
         """
-        number = int((await self.info())["head"]) if version is None else version
+        number = int((await self.info())["head"]) if version is None else index(version)
+        if not 0 <= number < 2**32:
+            raise RecordMissing("the chain has no such version", got=number)
         if number not in self._pulled:
             pulled = await pull_version(self._chain.client, bytes.fromhex(self.id), number)
             self._pulled[number] = Network.of_version(pulled)
@@ -119,11 +124,11 @@ class AsyncModel:
 
     async def predict(self, X: npt.ArrayLike, version: int | None = None) -> npt.NDArray[np.int64]:
         """(rows,): the class of each row. Raises as `pull` and as `Network.predict`."""
-        return (await self.pull(version)).predict(X)
+        return await asyncio.to_thread((await self.pull(version)).predict, X)
 
     async def predict_proba(self, X: npt.ArrayLike, version: int | None = None) -> npt.NDArray[np.float64]:
         """(rows, classes): the probability of each class. Raises as `pull` and as `Network.predict_proba`."""
-        return (await self.pull(version)).predict_proba(X)
+        return await asyncio.to_thread((await self.pull(version)).predict_proba, X)
 
     async def explain(self, X: npt.ArrayLike, version: int | None = None) -> Explanation:
         """Whose neurons made the predictions: exact parts of each row's largest logit and of its lead.
@@ -131,7 +136,7 @@ class AsyncModel:
         They are computed here, too. Raises as `pull` and as `Network.explain`.
         """
         network = await self.pull(version)
-        found = network.explain(X)
+        found = await asyncio.to_thread(network.explain, X)
         number = None if network.version is None else network.version.number
         return replace(found, groups=tuple(await self.lineage(number)))
 
@@ -141,7 +146,7 @@ class AsyncModel:
         Raises as `pull` and as `Network.evaluate`.
         """
         kind = LossKind(int((await self.info())["loss_kind"]))
-        return (await self.pull(version)).evaluate(X, y, kind)
+        return await asyncio.to_thread((await self.pull(version)).evaluate, X, y, kind)
 
     async def prove(
         self, version: int | None = None, *, checkpoint: str | None = None, confirmations: int = 10

@@ -15,6 +15,7 @@ from typing import Final
 
 from engram.consensus.chainspec import Allocation, ChainSpec, dev, local
 from engram.library.chain import AsyncChain
+from engram.library.errors import OptionInvalid
 from engram.library.portal import Portal
 from engram.library.sync import SyncChain
 from engram.node.config import Config
@@ -53,8 +54,9 @@ def dev_node(
 
     `chain.using(name)` acts for another account. Blocks come when transactions wait, and while rounds are
     played they wait for everybody who plays. Everything is removed at the end, unless `folder` says where to
-    keep it.
+    keep it. Raises `OptionInvalid` unless accounts are one or more different names.
     """
+    _check_names(accounts)
     with _kept(folder) as path:
         miner = format_address(dev_key("miner").address, dev_spec(()).hrp)
         config = Config(
@@ -80,19 +82,24 @@ def localnet(
 
     Otherwise as `dev_node`.
     """
+    _check_names(accounts)
     with _kept(folder) as path:
         portal = Portal()
         try:
             net = Localnet(path, local(_allocations(accounts), time.time_ns() // 1_000_000), nodes=nodes)
-            portal.run(net.__aenter__())
-            try:
-                with ExitStack() as stack:
-                    chains = [_shown_by(node.data_dir, accounts[0]) for node in net.nodes]
-                    yield tuple(stack.enter_context(SyncChain(chain, portal)) for chain in chains)
-            finally:
-                portal.run(net.__aexit__(None, None, None))
+            portal.enter(net)
+            with ExitStack() as stack:
+                chains = [_shown_by(node.data_dir, accounts[0]) for node in net.nodes]
+                yield tuple(stack.enter_context(SyncChain(chain, portal)) for chain in chains)
         finally:
             portal.close()
+
+
+def _check_names(accounts: Sequence[str]) -> None:
+    if isinstance(accounts, str) or not accounts or len(set(accounts)) < len(accounts):
+        raise OptionInvalid(
+            'accounts are one or more different names, such as ("alice", "bob")', got=list(accounts)
+        )
 
 
 def _shown_by(data_dir: Path, key: str) -> AsyncChain:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
+import sys
 import threading
+import warnings
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, Generic, TypeVar
+
+from engram.library.errors import ChainClosed, ReportMustNotWait
 
 T = TypeVar("T")
 
@@ -35,6 +40,12 @@ class Running(Generic[T]):
         """Whether `result` returns or raises at once."""
         return self._future.done()
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What it has raised before anybody cancelled it; None if it has not."""
+        error = self._future.exception() if self.has_ended else None
+        return None if isinstance(error, concurrent.futures.CancelledError) else error
+
     def _start(self, work: Coroutine[Any, Any, T]) -> None:
         self._task = self._loop.create_task(work)
         self._task.add_done_callback(self._end)
@@ -58,22 +69,51 @@ class Portal:
     def __init__(self) -> None:
         """Starts the thread. It keeps no program from ending."""
         self._loop: Final = asyncio.new_event_loop()
+        self._process: Final = os.getpid()
+        self._lock: Final = threading.Lock()
+        self._entered: Final[list[AbstractAsyncContextManager[Any]]] = []
+        self._closed = False
         self._thread: Final = threading.Thread(
-            target=self._loop.run_forever, name="engram-library", daemon=True
+            target=_serve, args=(self._loop, self._entered), name="engram-library", daemon=True
         )
         self._thread.start()
 
+    def __del__(self) -> None:
+        """What nobody has closed ends with its last user, and Python warns, as of a file."""
+        if not getattr(self, "_thread", None) or self._closed or self._is_elsewhere or sys.is_finalizing():
+            return
+        self._loop.call_soon_threadsafe(_end_soon, self._loop, self._entered)
+        warnings.warn(
+            "a chain was not closed: use it in a `with` block", ResourceWarning, stacklevel=2, source=self
+        )
+
+    def __reduce__(self) -> str:
+        raise TypeError("what is connected to a node cannot be copied or pickled: connect again instead")
+
     def begin(self, work: Coroutine[Any, Any, T]) -> Running[T]:
-        """Begins the coroutine and returns at once."""
-        return Running(self._loop, work)
+        """Begins the coroutine and returns at once. Raises `ChainClosed`, also in a forked process."""
+        with self._lock:
+            if not self._closed and not self._is_elsewhere:
+                return Running(self._loop, work)
+        work.close()
+        if self._is_elsewhere:
+            raise ChainClosed("the chain was opened by the process that has forked: connect again here")
+        raise ChainClosed
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the coroutine returns or raises. Who is interrupted (Ctrl-C) meanwhile cancels it."""
+        """What the coroutine returns or raises. Who is interrupted (Ctrl-C) meanwhile cancels it.
+
+        Raises `ChainClosed`, and `ReportMustNotWait` in the thread that would do the work.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise ReportMustNotWait
         running = self.begin(work)
         try:
             return running.result()
-        except KeyboardInterrupt:
-            running.cancel()
+        except BaseException:
+            if not running.has_ended:
+                running.cancel()
             raise
 
     def iterate(self, source: AsyncIterator[T]) -> Iterator[T]:
@@ -82,30 +122,59 @@ class Portal:
             while True:
                 yield self.run(_next(source))
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether it has been closed."""
-        return self._loop.is_closed()
+    def enter(self, resource: AbstractAsyncContextManager[Any]) -> None:
+        """Enters a context, which is left with the portal at the latest. Raises as `run` and as it does."""
+        self.run(resource.__aenter__())
+        self._entered.append(resource)
+
+    def leave(self, resource: AbstractAsyncContextManager[Any]) -> None:
+        """Leaves a context, unless it has been left already."""
+        if resource in self._entered and not self._closed:
+            self._entered.remove(resource)
+            self.run(resource.__aexit__(None, None, None))
 
     def close(self) -> None:
         """Cancels what still runs, waits until it has ended, and ends the thread."""
-        if self._loop.is_closed():
-            return
-        with suppress(concurrent.futures.CancelledError):
-            self.run(_end_others())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        if threading.current_thread() is self._thread:
+            raise ReportMustNotWait
+        with self._lock:
+            if self._closed or self._is_elsewhere:
+                return
+            self._closed = True
+            ending = Running(self._loop, _end(self._entered))
+        try:
+            ending.result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether this is a process that was forked: it has no such thread."""
+        return os.getpid() != self._process
+
+
+def _serve(loop: asyncio.AbstractEventLoop, entered: list[AbstractAsyncContextManager[Any]]) -> None:
+    """Runs the loop. What was entered is held here, too, so that it is no garbage before the portal is."""
+    loop.run_forever()
+    loop.close()
 
 
 async def _next(source: AsyncIterator[T]) -> T:
     return await anext(source)
 
 
-async def _end_others() -> None:
-    """Cancels every other task of this loop and waits until all have ended."""
+def _end_soon(loop: asyncio.AbstractEventLoop, entered: list[AbstractAsyncContextManager[Any]]) -> None:
+    ending = loop.create_task(_end(entered))
+    ending.add_done_callback(lambda task: loop.stop())
+
+
+async def _end(entered: list[AbstractAsyncContextManager[Any]]) -> None:
+    """Cancels every other task of this loop, waits until all have ended, and leaves what was entered."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    while entered:
+        await entered.pop().__aexit__(None, None, None)
     await asyncio.get_running_loop().shutdown_asyncgens()

@@ -20,6 +20,7 @@ from engram.participant.errors import (
     EmptyDataset,
     FeatureOutOfRange,
 )
+from engram.participant.tables.errors import ValuesMissing
 from engram.participant.tables.raw import ReadOptions
 
 CHUNK_VALUES: Final = 2**22
@@ -143,11 +144,21 @@ def labels_of(y: npt.ArrayLike, rows: int, classes: int) -> Int64Array:
 
 
 def _array(values: npt.ArrayLike) -> npt.NDArray[Any]:
-    """The values as an array. Raises `DatasetMismatch` if rows differ in length."""
+    """The values as an array.
+
+    Raises `DatasetMismatch` if they are none or their rows differ in length, and `ValuesMissing` if some are
+    masked: what lies under a mask is no value.
+    """
+    if np.ma.is_masked(values):
+        raise ValuesMissing("some values are masked: fill them, or leave such rows out", got="a masked array")
+    if hasattr(values, "toarray"):
+        raise DatasetMismatch("a sparse matrix is none of rows: pass its .toarray()", got=type(values))
     try:
         return np.asarray(values)
     except ValueError as error:
         raise DatasetMismatch("rows of different lengths make no matrix", got=str(error)) from error
+    except (TypeError, RuntimeError) as error:  # such as tensors on a graphics card raise
+        raise DatasetMismatch(f"the values are no array: {error}", got=type(values)) from error
 
 
 def _uint8(rows: npt.NDArray[Any], first: int) -> Features:

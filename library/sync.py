@@ -38,12 +38,17 @@ class SyncChain:
         self._inner: Final = inner
         self._others: Final[list[SyncChain]] = []
         try:
-            self._portal.run(inner.__aenter__())
+            self._portal.enter(inner)
         except BaseException:
             self._end_portal()
             raise
 
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
     def __enter__(self) -> Self:
+        """Raises `ChainClosed` if it has been closed: a `with` block ends what it is given."""
+        self._inner.check_open()
         return self
 
     def __exit__(
@@ -55,8 +60,8 @@ class SyncChain:
         """Ends the connection. What still runs is cancelled first. Harmless if it is closed already."""
         while self._others:
             self._others.pop().close()
-        if not self._portal.is_closed:
-            self._portal.run(self._inner.__aexit__(None, None, None))
+        if not self._owns_portal:
+            self._portal.leave(self._inner)
         self._end_portal()
 
     def using(self, key: str | PrivateKey, passphrase: str | None = None) -> SyncChain:
@@ -180,10 +185,12 @@ class SyncRound(_Face[AsyncRound]):
         opener = self._portal.begin(self._inner.run(report))
         try:
             yield
-        except BaseException:
+            opener.result()
+        except BaseException as error:
             opener.cancel()
+            if (reason := opener.failure) not in (None, error):
+                error.add_note(f"the opener had stopped: {type(reason).__name__}: {reason}")
             raise
-        opener.result()
 
     def participate(self, X: npt.ArrayLike, y: npt.ArrayLike, **options: Unpack[PlayingOptions]) -> Played:
         """Plays the round as an author: trains, commits, reveals, is scored, withdraws."""
@@ -217,11 +224,11 @@ class SyncModel(_Face[AsyncModel]):
 
     def predict(self, X: npt.ArrayLike, version: int | None = None) -> npt.NDArray[np.int64]:
         """(rows,): the class of each row, computed here."""
-        return self._portal.run(self._inner.predict(X, version))
+        return self.pull(version).predict(X)
 
     def predict_proba(self, X: npt.ArrayLike, version: int | None = None) -> npt.NDArray[np.float64]:
         """(rows, classes): the probability of each class, computed here."""
-        return self._portal.run(self._inner.predict_proba(X, version))
+        return self.pull(version).predict_proba(X)
 
     def explain(self, X: npt.ArrayLike, version: int | None = None) -> Explanation:
         """Whose neurons made the predictions: exact parts of each row's largest logit and of its lead."""

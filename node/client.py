@@ -277,6 +277,10 @@ def _result(reply: dict[str, Any]) -> Any:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, aiohttp.InvalidURL):
+        return "that is no address of a node; write it as http://127.0.0.1:8645"
+    if isinstance(error, aiohttp.ClientSSLError):  # which the system's numbers do not name
+        return "it speaks no HTTPS, or with a certificate that is not trusted"
     if isinstance(error, aiohttp.ClientConnectorError):  # its own text would repeat the address
         if error.errno is not None and error.errno > 0:
             return os.strerror(error.errno)

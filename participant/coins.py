@@ -37,7 +37,7 @@ def sparks_of(coins: Coins) -> int:
     Raises `ValueError` as `parse_coins` does: for a negative amount, or for more than eight decimals.
     """
     if isinstance(coins, float):
-        coins = Decimal(repr(coins))
+        coins = Decimal(repr(float(coins)))  # numpy prints its floats in another way
     return parse_coins(f"{coins:f}" if isinstance(coins, Decimal) else str(coins))
 
 

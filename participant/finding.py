@@ -33,9 +33,10 @@ async def find_model(client: RpcClient, beginning: str | None) -> str:
 
     Raises `IdNotFound`, `IdAmbiguous`.
     """
-    if beginning is not None and is_whole(beginning):
-        return beginning
-    return chosen("model", await client.call("model_list"), beginning)
+    digits = None if beginning is None else beginning.lower()
+    if digits is not None and is_whole(digits):
+        return digits
+    return chosen("model", await client.call("model_list"), digits)
 
 
 async def find_round(client: RpcClient, beginning: str | None, concerns: Concerns | None = None) -> str:
@@ -43,10 +44,11 @@ async def find_round(client: RpcClient, beginning: str | None, concerns: Concern
 
     Raises `IdNotFound`, `IdAmbiguous`.
     """
-    if beginning is not None and is_whole(beginning):
-        return beginning
+    digits = None if beginning is None else beginning.lower()
+    if digits is not None and is_whole(digits):
+        return digits
     rounds = await client.call("round_list")
-    return chosen("round", rounds if beginning is not None else meant(rounds, concerns), beginning)
+    return chosen("round", rounds if digits is not None else meant(rounds, concerns), digits)
 
 
 def meant(

@@ -114,12 +114,13 @@ def test_a_proof_names_one_network_and_no_other(chain: SyncChain, model: SyncMod
     model.pull(version=0).save(tmp_path / "v0.npz")
     for other in (model.pull(version=0), tmp_path / "v0.npz"):
         with pytest.raises(WeightsMismatch):
-            engram.verify(proof, min_work=1, chain=spec, network=other)
+            engram.verify(proof, checkpoint=proof.facts["block"], chain=spec, network=other)
 
 
 def test_what_is_on_the_chain_is_found_by_the_beginning_of_its_id(chain: SyncChain, model: SyncModel) -> None:
     assert [each.id for each in chain.models()] == [model.id]
     assert chain.model(model.id[:6]).id == chain.model().id == model.id
+    assert chain.model(model.id.upper()).id == chain.model(model.id[:6].upper()).id == model.id
     (only,) = chain.rounds(model.id[:4])
     assert chain.round().id == only.id
     with pytest.raises(IdNotFound):
@@ -131,9 +132,10 @@ def test_coins_are_exact(chain: SyncChain, model: SyncModel) -> None:
     before = carol.account().balance
     chain.transfer(carol.address, "0.00000001")
     chain.transfer(carol.address, 0.1)
-    assert carol.account().balance - before == Decimal("0.10000001")
+    chain.transfer(carol.address, np.float64(0.2))
+    assert carol.account().balance - before == Decimal("0.30000001")
     assert chain.account(carol.address) == carol.account()
-    for wrong in (-1, "1.123456789", 1e-9, "much"):
+    for wrong in (-1, "1.123456789", 1e-9, "much", "0,5", True, float("nan"), np.float64("inf")):
         with pytest.raises(ValueError, match="not an amount"):
             chain.transfer(carol.address, wrong)
 

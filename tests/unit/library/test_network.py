@@ -37,6 +37,7 @@ from engram.participant.errors import (
     NotEnoughRows,
     WeightsMismatch,
 )
+from engram.participant.tables.errors import ValuesMissing
 from engram.primitives.errors import ChainError
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.additions import parameters_root
@@ -51,6 +52,18 @@ from tests.support.nn_samples import (
     random_features,
     strict_growths,
 )
+
+
+class Elsewhere:
+    """What holds numbers that numpy cannot reach: as a sparse matrix does, or a tensor on a graphics card."""
+
+    def __init__(self, *methods: str) -> None:
+        for name in methods:
+            setattr(self, name, lambda: FEATURES)
+
+    def __array__(self, dtype: object = None, copy: object = None) -> None:
+        raise TypeError("the numbers are on another device")
+
 
 NETWORK = plain()
 INPUTS = TWO_LAYERS.inputs
@@ -136,6 +149,9 @@ def test_many_rows_in_a_file_are_read_in_chunks(tmp_path: Path) -> None:
         (FEATURES.reshape(10, -1), DatasetMismatch, "inputs"),
         (np.uint8(3), DatasetMismatch, "inputs"),
         ([[1, 2], [3]], DatasetMismatch, "different lengths"),
+        (np.ma.masked_array(FEATURES, mask=FEATURES > 9), ValuesMissing, "masked"),
+        (Elsewhere("toarray"), DatasetMismatch, "toarray"),
+        (Elsewhere("cpu"), DatasetMismatch, "on another device"),
     ],
 )
 def test_rows_that_do_not_fit_are_named(rows: Any, error: type[ChainError], said: str) -> None:
@@ -153,6 +169,7 @@ def test_rows_that_do_not_fit_are_named(rows: Any, error: type[ChainError], said
         (np.zeros((40, 1), int), DatasetMismatch),
         (np.full(40, 3), DatasetMismatch),
         (np.full(40, -1), DatasetMismatch),
+        (np.ma.masked_array(np.zeros(40, int), mask=[True, *[False] * 39]), ValuesMissing),
     ],
 )
 def test_labels_that_do_not_fit_are_named(labels: Any, error: type[ChainError]) -> None:

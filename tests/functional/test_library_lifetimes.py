@@ -1,0 +1,151 @@
+"""What a chain of the library does at the edges of its life: closed, forgotten, copied, forked, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+import engram
+from engram import AsyncChain, SyncChain
+from engram.library.errors import ChainClosed, OptionInvalid, ReportMustNotWait
+from engram.library.nodes import dev_key
+from engram.node.errors import RemoteError
+from engram.participant.errors import KeyMissing, RecordMissing
+from engram.participant.notices import Notice
+from tests.support.until import until
+
+pytestmark = pytest.mark.xdist_group("library")
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[SyncChain]:
+    with engram.dev_node(("alice", "bob")) as made:
+        yield made
+
+
+def portals() -> int:
+    return sum(thread.name == "engram-library" for thread in threading.enumerate())
+
+
+def test_a_closed_chain_says_so(chain: SyncChain) -> None:
+    closed = engram.connect(chain.url)
+    closed.close()
+    closed.close()
+    for use in (closed.head, lambda: next(closed.events("heads")), lambda: closed.using(dev_key("bob"))):
+        with pytest.raises(ChainClosed):
+            use()
+    with pytest.raises(ChainClosed), closed:
+        pass
+    assert repr(closed).endswith(", not open>")
+
+
+async def test_an_asynchronous_chain_is_used_while_it_is_open(chain: SyncChain) -> None:
+    other = AsyncChain(chain.url, key=dev_key("bob"))
+    for _ in range(2):
+        with pytest.raises(ChainClosed):
+            await other.head()
+        with pytest.raises(ChainClosed):
+            _ = other.wallet
+        async with other:
+            assert (await other.head()).id == chain.head().id
+            assert other.address in repr(other)
+
+
+async def test_a_chain_that_nobody_closes_ends_with_its_last_user(chain: SyncChain) -> None:
+    """The thread, the loop and the connections stayed for ever, and nothing was said."""
+    before = portals()
+    held = [engram.connect(chain.url).events("heads")]
+    gc.collect()
+    assert portals() == before + 1, "what is in use stays"
+    with pytest.warns(ResourceWarning, match="not closed"):
+        held.clear()
+    await until(lambda: portals() == before)
+
+
+def test_a_chain_is_not_copied(chain: SyncChain) -> None:
+    for made in (chain, copy.copy(chain)):
+        with pytest.raises(TypeError, match="connect again"):
+            copy.deepcopy(made)
+        with pytest.raises(TypeError, match="connect again"):
+            pickle.dumps(made)
+
+
+def test_a_forked_process_connects_anew(chain: SyncChain) -> None:
+    """It has no thread that would answer, and waited for ever."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # whatever goes wrong here, the test ends
+        try:
+            chain.head()
+        except ChainClosed:
+            with engram.connect(chain.url) as own:
+                os.write(write, own.head().id.encode())
+            chain.close()  # is the parent's
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as told:
+        assert told.read() == chain.head().id
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_report_that_asks_its_chain_is_an_error(chain: SyncChain) -> None:
+    """It waited for the thread that waited for it, for ever."""
+    data = engram.load_data("digits").of_classes(range(2))
+    opened = chain.open_round(data.features, data.labels, hidden=(2,), rows=50)
+    seen: list[int] = []
+
+    def ask(notice: Notice) -> None:
+        seen.append(chain.head().height)
+
+    with pytest.raises(ReportMustNotWait):
+        opened.run(ask)
+    assert seen == []
+    assert chain.head().height > 0
+
+
+def test_an_opener_that_has_stopped_is_named_where_the_block_fails(chain: SyncChain) -> None:
+    with engram.connect(chain.url) as reader:
+        opened = reader.round("0" * 64)
+        with pytest.raises(ZeroDivisionError) as caught, opened.running():
+            assert 1 / (reader.head().height * 0)
+    assert any("KeyMissing" in note for note in caught.value.__notes__)
+    with engram.connect(chain.url) as reader, pytest.raises(KeyMissing), reader.round("0" * 64).running():
+        reader.head()
+
+
+async def test_who_stops_waiting_for_a_transfer_learns_its_name(chain: SyncChain) -> None:
+    """Whoever repeats it pays twice, and the id was lost."""
+    async with AsyncChain(chain.url, key=dev_key("alice")) as alice, alice.client.holding():
+        async with alice.client.subscribe("transactions") as events:
+            paying = asyncio.create_task(alice.transfer(alice.address, 1))
+            _, sent = await anext(events)
+        paying.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await paying
+    assert any(sent["txid"] in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("number", [-1, 2**32])
+def test_a_version_that_cannot_be_is_missing(chain: SyncChain, number: int) -> None:
+    with pytest.raises(RecordMissing):
+        chain.model("0" * 64).pull(number)
+    with pytest.raises(RemoteError):
+        chain.model("0" * 64).pull()
+
+
+@pytest.mark.parametrize("accounts", ["alice", (), ("ann", "ann")])
+def test_accounts_are_different_names(accounts: tuple[str, ...]) -> None:
+    """A text was taken for accounts of one letter."""
+    for made in (engram.dev_node(accounts), engram.localnet(1, accounts)):
+        with pytest.raises(OptionInvalid), made:
+            pass
