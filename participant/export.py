@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,6 +220,9 @@ _UNREADABLE: Final = (
     FileDamaged,
     NotAFile,
     zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,  # of an encrypted archive, or of a way to pack that is not known
 )
 """What reading a file may raise that is no model."""
 

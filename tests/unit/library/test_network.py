@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,19 @@ def test_a_network_that_cannot_be_saved_leaves_the_old_one(tmp_path: Path) -> No
     assert path.read_bytes() == old
     assert Network.load(path) == NETWORK
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.json", "a.npz"]
+
+
+def test_a_damaged_archive_is_no_model(tmp_path: Path) -> None:
+    """Some damages came as errors of zlib, or as the end of a file."""
+    NETWORK.save(path := tmp_path / "a.npz")
+    whole = path.read_bytes()
+    for place in range(30, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with suppress(ModelFileInvalid, WeightsMismatch, ShapeMismatch):
+            assert Network.load(path) == NETWORK
+    path.write_bytes(b"")
+    with pytest.raises(ModelFileInvalid):
+        Network.load(path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
