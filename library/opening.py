@@ -10,12 +10,16 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, TypedDict, TypeVar
 
+import numpy as np
+
 from engram.library.errors import OptionInvalid, OptionUnused
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
+from engram.nn.spec import NetworkLimits
 from engram.participant.coins import Coins, sparks_of
 from engram.participant.datasets import Dataset
 from engram.participant.round_plan import ModelPlan, RoundPlan
+from engram.participant.round_terms import RoundWindows
 from engram.participant.selection import GivenRows
 from engram.participant.training.shapes import ACTIVATIONS
 from engram.primitives.keys import parse_address
@@ -80,12 +84,36 @@ _PPM: Final = {
     "lost_cap": ("lost_cap_ppm", 0.2),
 }
 """Shares: the plan's field, and the default, which is that of `engram round open`."""
+_SHARE_MAX: Final = (2**32 - 1) / PPM
+"""What the chain's field holds; which shares make sense, a node says."""
+_LIMITS: Final = NetworkLimits()
+_WHOLE: Final = {
+    **{"classes": (1, _LIMITS.max_classes), "rows": (1, _LIMITS.max_rows), "seed": (0, 2**64 - 1)},
+    **{"parts": (1, 255), "validation": (0, 255), "sealed": (0, 255), "epochs": (0, 255)},
+    **{"z_squared": (0, 2**16 - 1), "weight_bits": (1, 32), "old_rows": (0, 2**32 - 1)},
+    **{"new_classes": (0, _LIMITS.max_classes), "neurons": (0, _LIMITS.max_neurons)},
+}
+"""Whole numbers, from and up to which the plan computes and a field of the chain holds them."""
 
 
 def check_given(given: Mapping[str, Any], *, founds: bool) -> None:
-    """Refuses what is no option, and what would be ignored. Raises `TypeError`, `OptionUnused`."""
+    """Refuses what is no option, what no chain takes, and what would be ignored.
+
+    Raises `TypeError`, `OptionInvalid`, `OptionUnused`.
+    """
     if unknown := sorted(set(given) - set(OpeningOptions.__annotations__)):
         raise TypeError(f"open_round() got an unexpected keyword argument {unknown[0]!r}")
+    for name, (least, most) in _WHOLE.items():
+        if given.get(name) is not None:
+            _whole(name, given[name], least, most)
+    for width in given.get("hidden", ()):
+        _whole("hidden", width, 1, _LIMITS.max_neurons)
+    for name, ticks in given.get("windows", {}).items():
+        _one_of("windows", name, RoundWindows.__dataclass_fields__)
+        _whole(f"windows[{name!r}]", ticks, 1, 2**32 - 1)
+    for name in _PPM:
+        if name in given and not (isinstance(given[name], int | float) and 0 <= given[name] <= _SHARE_MAX):
+            raise OptionInvalid(f"{name} is a share, such as 0.2", expected="0 to 1", got=str(given[name]))
     if not founds:
         _refuse(given, FoundingOptions.__annotations__, "founding has fixed it for a model that exists")
     elif given.get("classes") != 1:
@@ -127,6 +155,12 @@ def _refuse(given: Mapping[str, Any], names: Collection[str], why: str) -> None:
     for name in given:
         if name in names:
             raise OptionUnused(f"{name} has no effect here, because {why}: leave it out", got=name)
+
+
+def _whole(option: str, value: Any, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        told = f"{least} to {most:,}"
+        raise OptionInvalid(f"{option} is a whole number from {told}", expected=told, got=str(value)[:40])
 
 
 def _one_of(option: str, value: str, known: Collection[str]) -> None:

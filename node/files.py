@@ -114,6 +114,25 @@ def write_private(path: Path, content: bytes, *, replace: bool = True) -> None:
     _write(path, content, 0o600, replace)
 
 
+def write_private_pair(first: tuple[Path, bytes], second: tuple[Path, bytes]) -> None:
+    """Writes two files of one folder that belong together, as `write_private` does.
+
+    If one cannot be written, because the disk is full for instance, both stay what they were.
+    """
+    make_folder(first[0].parent)
+    targets = [(_target(path), content) for path, content in (first, second)]
+    made: list[str] = []
+    try:
+        for path, content in targets:
+            made.append(_temporary(path, content, 0o600))
+        for temporary, (path, _) in zip(made, targets, strict=True):
+            os.replace(temporary, path)
+    finally:
+        for temporary in made:
+            Path(temporary).unlink(missing_ok=True)
+    sync_folder(targets[0][0].parent)
+
+
 def write_public(path: Path, content: bytes) -> None:
     """Writes a file that everybody may read. Raises what `write_private` raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +141,19 @@ def write_public(path: Path, content: bytes) -> None:
 
 def _write(path: Path, content: bytes, mode: int, replace: bool) -> None:
     path = _target(path) if replace else path
+    temporary = _temporary(path, content, mode)
+    try:
+        if replace:
+            os.replace(temporary, path)
+        else:
+            _link(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _temporary(path: Path, content: bytes, mode: int) -> str:
+    """A finished file beside `path`, which can take its name."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -130,13 +162,10 @@ def _write(path: Path, content: bytes, mode: int, replace: bool) -> None:
             os.fsync(stream.fileno())
         if mode != _MADE_MODE:
             os.chmod(temporary, mode)
-        if replace:
-            os.replace(temporary, path)
-        else:
-            _link(temporary, path)
-    finally:
+    except BaseException:
         Path(temporary).unlink(missing_ok=True)
-    sync_folder(path.parent)
+        raise
+    return temporary
 
 
 def _target(path: Path) -> Path:

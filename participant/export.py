@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from engram.nn.tensor import Explicit, tensor_bytes
 from engram.nn.totals import tensor_bytes_of
 from engram.node.client import RpcClient
 from engram.node.errors import FileDamaged, NotAFile
-from engram.node.files import check_file, read_json, write_private
+from engram.node.files import check_file, read_json, write_private, write_private_pair
 from engram.participant.errors import ModelFileInvalid, NothingRevealed, WeightsMismatch
 from engram.participant.view import ChainView
 from engram.primitives.codec import from_json, to_json
@@ -53,10 +54,9 @@ def save_version(
     for name, segment in zip(segment_names(spec), parameters, strict=True):
         arrays |= {f"{name}_weights": segment.weights, f"{name}_bias": segment.bias}
     record = path.with_suffix(".json")
-    _save(path, arrays)
     on_chain = None if version is None else to_json(version)
     content = {"version": on_chain, "line": [to_json(added) for added in line]}
-    write_private(record, (json.dumps(content, indent=2) + "\n").encode())
+    write_private_pair((path, _packed(arrays)), (record, (json.dumps(content, indent=2) + "\n").encode()))
     return record
 
 
@@ -201,7 +201,7 @@ def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
         "part": np.repeat(np.arange(len(parts), dtype=np.uint16), counts),
         "commitments": np.array([list(commitment) for commitment, _ in parts], dtype=np.uint8),
     }
-    _save(path, arrays)
+    write_private(path, _packed(arrays))
     return sum(counts)
 
 
@@ -220,6 +220,9 @@ _UNREADABLE: Final = (
     FileDamaged,
     NotAFile,
     zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,  # of an encrypted archive, or of a way to pack that is not known
 )
 """What reading a file may raise that is no model."""
 
@@ -271,7 +274,7 @@ def _is(array: IntArray, source: TensorSource) -> bool:
     return raw == tensor_bytes(expand(source))
 
 
-def _save(path: Path, arrays: dict[str, Any]) -> None:
+def _packed(arrays: dict[str, Any]) -> bytes:
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
-    write_private(path, stream.getvalue())
+    return stream.getvalue()

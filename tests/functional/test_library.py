@@ -192,6 +192,40 @@ def test_no_option_is_ignored(chain: SyncChain, model: SyncModel, data: Dataset)
     assert chain.account() == before
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"classes": 0},
+        {"classes": 10**9},
+        {"classes": 2.5},
+        {"classes": True},
+        {"hidden": (0,)},
+        {"hidden": (10**9,)},
+        {"hidden": ("8",)},
+        {"rows": 0},
+        {"rows": "40"},
+        {"parts": 0},
+        {"seed": -1},
+        {"seed": 2**64},
+        {"epochs": 10**9},
+        {"threshold": float("nan")},
+        {"threshold": "a"},
+        {"epsilon": -1.0},
+        {"windows": {"nope": 4}},
+        {"windows": {"open": "4"}},
+        {"windows": {"open": -5}},
+    ],
+    ids=str,
+)
+def test_an_option_that_no_chain_takes_is_named_before_memory_is_taken(
+    chain: SyncChain, data: Dataset, options: dict[str, object]
+) -> None:
+    """A billion classes asked for 238 GiB; no parts were a division by zero."""
+    (name,) = options
+    with pytest.raises(OptionInvalid, match=name):
+        chain.open_round(data.features, data.labels, **options)  # type: ignore[arg-type]
+
+
 def test_the_terms_are_those_that_were_asked_for(data: Dataset) -> None:
     asked_for: OpeningOptions = {
         **{"rows": 30, "opener_bond": 12, "author_bond": "2.5", "bounty": 3, "z_squared": 16, "parts": 7},

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from engram.nn.logits import GATE
 from engram.nn.loss import LossKind, score
 from engram.nn.network import NetworkSpec, SegmentParameters, forward
 from engram.nn.spec import NetworkLimits
+from engram.node.errors import NotAFile
 from engram.node.rpc.explain import explained
 from engram.participant.agent import load_donor
 from engram.participant.errors import (
@@ -233,6 +235,36 @@ def test_it_is_read_as_it_was_saved(network: Network, tmp_path: Path) -> None:
     assert found != plain(seed=1)
     assert load_donor(path).spec == network.spec, "`engram participate --adopt` takes it"
     assert network.root.hex()[:12] in repr(found)
+
+
+def test_a_network_that_cannot_be_saved_leaves_the_old_one(tmp_path: Path) -> None:
+    """The weights were replaced before the file beside them was, and neither network was left."""
+    path, record = tmp_path / "a.npz", tmp_path / "a.json"
+    NETWORK.save(path)
+    old = path.read_bytes()
+    (kept := tmp_path / "kept").write_bytes(record.read_bytes())
+    record.unlink()
+    record.mkdir()
+    with pytest.raises(NotAFile):
+        plain(seed=2).save(path)
+    record.rmdir()
+    kept.rename(record)
+    assert path.read_bytes() == old
+    assert Network.load(path) == NETWORK
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.json", "a.npz"]
+
+
+def test_a_damaged_archive_is_no_model(tmp_path: Path) -> None:
+    """Some damages came as errors of zlib, or as the end of a file."""
+    NETWORK.save(path := tmp_path / "a.npz")
+    whole = path.read_bytes()
+    for place in range(30, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with suppress(ModelFileInvalid, WeightsMismatch, ShapeMismatch):
+            assert Network.load(path) == NETWORK
+    path.write_bytes(b"")
+    with pytest.raises(ModelFileInvalid):
+        Network.load(path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
