@@ -31,13 +31,13 @@ WIDTH: Final = 78
     example="engram play\nengram play ~/my-first-round\nengram play --yes\nengram play --yes --json",
 )
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path("engram-play"))
-@click.option("--yes", is_flag=True, help="Go through all steps without waiting for Enter.")
+@click.option("--yes", is_flag=True, help="Go through all steps without waiting for a key.")
 @json_flag
 def command(folder: Path, yes: bool, as_json: bool) -> None:
     """Play a first round, step by step, on a chain of your own.
 
     The command starts a node in FOLDER (by default ./engram-play) at free ports. Before each step it says
-    what happens and which command does the same by hand, and waits for Enter. The chain waits, too: no phase
+    what happens and which command does the same by hand, and waits for a key. The chain waits, too: no phase
     of the round passes while you read. A second chapter lets the model grow; you may stop before it.
 
     If it is interrupted, by Ctrl-C or a crash, the same command goes on where it was. With --json it prints
@@ -48,7 +48,7 @@ def command(folder: Path, yes: bool, as_json: bool) -> None:
     use_one_blas_thread()
     if not (yes or as_json or sys.stdin.isatty()):
         context = click.get_current_context()
-        raise click.UsageError("there is no terminal to wait for Enter at: give --yes to go through", context)
+        raise click.UsageError("there is no terminal to wait for a key at: give --yes to go through", context)
     player = _Player(folder, waits=not (yes or as_json), as_json=as_json)
     session = CommandSession(as_json=True, data_dir=folder)
     passphrase = session.given_passphrase() or DEV_KEY
