@@ -122,13 +122,23 @@ class _Player:
         for line in step.commands:
             self.say(f"  $ {line}")
         if self._waits:
-            click.pause("Press a key to do it (Ctrl-C stops; you can go on later)…")
+            self._wait()
         found = portal.run(step.act(game))
         self._told(step, "done", found)
         if not self._as_json:
             print_fields(found.items(), "  ")
             if step.commands[0].startswith("engram model predict"):
                 self._predict()
+
+    def _wait(self) -> None:
+        """Waits for a key. It is not `click.pause`, which takes Ctrl-C for a key like any other."""
+        click.echo("Press a key to do it (Ctrl-C stops; you can go on later)…", nl=False)
+        try:
+            click.getchar()
+        except EOFError:  # Ctrl-D
+            raise KeyboardInterrupt from None
+        finally:
+            click.echo()
 
     def _predict(self) -> None:
         """Runs the very command that is shown."""
