@@ -130,9 +130,9 @@ def test_every_version_is_evaluated_on_the_same_rows(scene: Scene, tmp_path: Pat
 def test_the_history_is_the_learning_curve(scene: Scene, tmp_path: Path) -> None:
     shell, plot = scene.shell, tmp_path / "history.svg"
     founded, trained = shell.json("model", "history", "--plot", str(plot))
-    assert (founded["sealed_loss"], founded["sealed_accuracy"]) == (None, None)
+    assert (founded["sealed_mean_loss"], founded["sealed_accuracy"]) == (None, None)
     assert (trained["classes"], trained["sealed_accuracy"]) == (2, 1.0)
-    assert 0 < trained["sealed_loss"] < 1
+    assert 0 < trained["sealed_mean_loss"] < 1
     drawn = plot.read_bytes()
     assert shell.error("model", "history", "--plot", str(plot)) == (65, "file_exists_already")
     shell.text("model", "history", "--plot", str(plot), "--force")
