@@ -28,6 +28,7 @@ WIDTH: Final = 78
 @click.command(
     "play",
     cls=Command,
+    lines=True,
     example="engram play\nengram play ~/my-first-round\nengram play --yes\nengram play --yes --json",
 )
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path("engram-play"))
