@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support import streams
+from engram.commands.support.dev_chain import DEV_KEY, make_dev_chain
 from engram.commands.support.options import (
     Command,
     Function,
@@ -28,16 +28,12 @@ from engram.commands.support.options import (
 from engram.commands.support.param_types import WholeNumber
 from engram.commands.support.session import CommandSession
 from engram.node.config import SETTINGS, Setting
-from engram.participant.coins import SPARKS_PER_COIN
 
 if TYPE_CHECKING:
     from engram.node.config import Config
     from engram.node.datadir import RunInfo
     from engram.node.node import Node
 
-DEV_KEY: Final = "dev"
-"""Name of the key that owns the coins of a development chain, and its passphrase if the user gives none."""
-DEV_COINS: Final = 1_000_000
 SECTIONS: Final = {
     "Test networks": ("dev", "miner_waits", "miner_waits_at"),
     "Peers": (
@@ -183,36 +179,8 @@ def _say_where(info: RunInfo, as_json: bool) -> None:
 
 
 def _make_dev_chain(session: CommandSession) -> None:
-    """Makes a chain for development in a directory that holds none.
-
-    If an earlier attempt was cut off after it had made the key, that key is used.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-    from importlib import import_module
-
-    from engram.consensus.chainspec import Allocation, dev
-    from engram.node.config import SPEC_NAME
-    from engram.node.datadir import KEYS_DIRECTORY, make_data_dir
-    from engram.node.errors import KeyNotFound
-    from engram.node.keystore import Keystore
-
-    data_dir = session.config.data_dir
-    if (data_dir / SPEC_NAME).exists():
-        return
-    begin_ms = time.time_ns() // 1_000_000
-    keystore = Keystore(data_dir / KEYS_DIRECTORY, dev((), begin_ms).hrp)
-    try:
-        address = keystore.entry(DEV_KEY).address
-    except KeyNotFound:
-        passphrase = session.given_passphrase()
-        with ThreadPoolExecutor(1) as worker:
-            making = worker.submit(keystore.create, DEV_KEY, DEV_KEY if passphrase is None else passphrase)
-            # Encrypting the key (scrypt) runs without the interpreter's lock and takes about as long as this
-            # import, so the two are done at the same time.
-            import_module("engram.node.node")
-            address = making.result().address
-        if passphrase is None:
-            session.note(
-                f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY} to use it"
-            )
-    make_data_dir(data_dir, dev((Allocation(address, DEV_COINS * SPARKS_PER_COIN),), begin_ms))
+    """Makes a chain for development in a directory that holds none, and says how to use its key."""
+    if make_dev_chain(session.config.data_dir, session.given_passphrase):
+        session.note(
+            f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY} to use it"
+        )
