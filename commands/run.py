@@ -110,7 +110,7 @@ def command(
     use_one_blas_thread()
     session = CommandSession(as_json=as_json, data_dir=data_dir, passphrase_file=passphrase_file)
     if dev:
-        make_dev_chain(session)
+        _make_dev_chain(session)
     _run(session, _config(session, dev, given), dev)
 
 
@@ -176,3 +176,11 @@ def _say_where(info: RunInfo, as_json: bool) -> None:
     except OSError as error:
         streams.drop_output()
         logs.get_logger("node").warning("nobody was told where the node answers", error=str(error))
+
+
+def _make_dev_chain(session: CommandSession) -> None:
+    """Makes a chain for development in a directory that holds none, and says how to use its key."""
+    if make_dev_chain(session.config.data_dir, session.given_passphrase):
+        session.note(
+            f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY} to use it"
+        )

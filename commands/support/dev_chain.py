@@ -1,11 +1,12 @@
-"""Makes a chain for development, whose coins belong to a new key."""
+"""Makes the chain of `engram run --dev` and `engram play`: a new one, whose coins belong to a new key."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
-from engram.commands.support.session import CommandSession
 from engram.participant.coins import SPARKS_PER_COIN
 
 DEV_KEY: Final = "dev"
@@ -13,10 +14,11 @@ DEV_KEY: Final = "dev"
 DEV_COINS: Final = 1_000_000
 
 
-def make_dev_chain(session: CommandSession) -> None:
+def make_dev_chain(data_dir: Path, passphrase: Callable[[], str | None]) -> bool:
     """Makes a chain for development in a directory that holds none.
 
-    If an earlier attempt was cut off after it had made the key, that key is used.
+    If an earlier attempt was cut off after it had made the key, that key is used. `passphrase` is asked for
+    that of a key that is made; None means `DEV_KEY`, and then True is returned.
     """
     from concurrent.futures import ThreadPoolExecutor
     from importlib import import_module
@@ -27,23 +29,21 @@ def make_dev_chain(session: CommandSession) -> None:
     from engram.node.errors import KeyNotFound
     from engram.node.keystore import Keystore
 
-    data_dir = session.config.data_dir
     if (data_dir / SPEC_NAME).exists():
-        return
+        return False
     begin_ms = time.time_ns() // 1_000_000
     keystore = Keystore(data_dir / KEYS_DIRECTORY, dev((), begin_ms).hrp)
+    is_usual = False
     try:
         address = keystore.entry(DEV_KEY).address
     except KeyNotFound:
-        passphrase = session.given_passphrase()
+        given = passphrase()
+        is_usual = given is None
         with ThreadPoolExecutor(1) as worker:
-            making = worker.submit(keystore.create, DEV_KEY, DEV_KEY if passphrase is None else passphrase)
+            making = worker.submit(keystore.create, DEV_KEY, DEV_KEY if given is None else given)
             # Encrypting the key (scrypt) runs without the interpreter's lock and takes about as long as this
             # import, so the two are done at the same time.
             import_module("engram.node.node")
             address = making.result().address
-        if passphrase is None:
-            session.note(
-                f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY} to use it"
-            )
     make_data_dir(data_dir, dev((Allocation(address, DEV_COINS * SPARKS_PER_COIN),), begin_ms))
+    return is_usual

@@ -36,6 +36,10 @@ class DirectoryNotWritable(InvalidInput):
     """The directory cannot be written to: change to another one, or name another one."""
 
 
+class PlayStuck(InvalidInput):
+    """A round of the play has made no version, so it cannot go on: delete its folder and begin anew."""
+
+
 class NotAnchored(InvalidInput):
     """The proof is consistent but not anchored: give a --checkpoint or --min-work that you trust."""
 

@@ -1,0 +1,118 @@
+"""Tells a person what happens, step by step, and waits for them; or prints a line of JSON for each step."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+MOST_COLUMNS: Final = 80
+STOP: Final = "q"
+
+
+class Narrator:
+    """Speaks to one person, or to a program."""
+
+    def __init__(self, *, as_json: bool, waits: bool) -> None:
+        """`waits`: whether the person is asked before each step."""
+        self.as_json: Final = as_json
+        self.waits: Final = waits
+        self._bar: tuple[Progress, TaskID] | None = None
+
+    def say(self, text: str = "", *, style: str = "") -> None:
+        """A paragraph for the person, as wide as the terminal, and 80 columns at most."""
+        if self.as_json:
+            return
+        from rich.text import Text
+
+        self._console().print(Text(text, style=style))
+
+    def line(self, text: str) -> None:
+        """A line for the person, which is not broken: it can be copied."""
+        if not self.as_json:
+            click.echo(text)
+
+    def heading(self, text: str) -> None:
+        """Begins a step."""
+        if not self.as_json:
+            self.line("")
+            self._console().rule(text, align="left", style="dim")
+
+    def commands(self, commands: Sequence[str]) -> None:
+        """The commands that do the same by hand."""
+        self.say("\nBy hand:", style="bold")
+        for command in commands:
+            for line in folded(command):
+                self.line(f"  {line}")
+
+    def notice(self, who: str, text: str) -> None:
+        """Something that one of the players did."""
+        if self.as_json:
+            return
+        line = f"  {who}: {text}"
+        if self._bar is not None:
+            self._bar[0].console.print(line, markup=False, highlight=False)
+        else:
+            self.say(line)
+
+    def event(self, event: dict[str, Any]) -> None:
+        """A line of JSON for a program."""
+        if self.as_json:
+            click.echo(json.dumps(event))
+
+    def goes_on(self) -> bool:
+        """Waits for the person; whether they want to go on."""
+        if not self.waits:
+            return True
+        answer = click.prompt(
+            f"\nEnter goes on, {STOP} stops here", default="", show_default=False, prompt_suffix=": "
+        )
+        return str(answer).strip().lower() != STOP
+
+    @contextmanager
+    def round_bar(self) -> Iterator[None]:
+        """While the block runs, `phase` moves a bar on a terminal; elsewhere it prints a line a phase."""
+        if self.as_json or not sys.stdout.isatty():
+            yield
+            return
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = TextColumn("  the round"), BarColumn(24), TextColumn("{task.description}")
+        with Progress(*columns, console=self._console(), transient=True) as progress:
+            self._bar = progress, progress.add_task("")
+            try:
+                yield
+            finally:
+                self._bar = None
+
+    def phase(self, words: str, done: int, blocks: int) -> None:
+        """The round is in this phase, after `done` of `blocks` blocks."""
+        if self._bar is not None:
+            progress, task = self._bar
+            progress.update(task, description=words, completed=done, total=blocks)
+
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        width = Console(file=sys.stdout).width if sys.stdout.isatty() else MOST_COLUMNS
+        return Console(file=sys.stdout, highlight=False, width=min(width, MOST_COLUMNS))
+
+
+def folded(command: str) -> list[str]:
+    """The lines of a command that stays one when it is pasted: broken before options, never inside of one."""
+    lines: list[str] = [""]
+    head, *options = command.split(" --")
+    for piece in (head, *(f"--{option}" for option in options)):
+        if lines[-1] and len(lines[-1]) + len(piece) > MOST_COLUMNS - 6:
+            lines[-1] += " \\"
+            lines.append("   ")
+        lines[-1] += f" {piece}" if lines[-1] else piece
+    return lines
