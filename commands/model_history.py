@@ -10,7 +10,6 @@ import click
 from engram.commands.support.lookup import ask_model, model_argument
 from engram.commands.support.options import Command, with_session
 from engram.commands.support.output import Column
-from engram.commands.support.people import people_of
 from engram.commands.support.picture import bar
 from engram.commands.support.plot_files import check_plot, plot_option, write_plot
 from engram.commands.support.session import CommandSession
@@ -34,7 +33,7 @@ def history(session: CommandSession, model: str | None, plot: Path | None, force
     """
     check_plot(plot, force=force)
     found = [_point(each) for each in ask_model(session, "model_versions", model)]
-    person = people_of(session)
+    person = session.names.called
     columns = (
         Column("version", lambda row: row["version"], right=True),
         Column("classes", lambda row: row["classes"], right=True),

@@ -10,7 +10,6 @@ import click
 
 from engram.commands.support.errors import RowsInvalid
 from engram.commands.support.output import Column, print_table
-from engram.commands.support.people import people_of
 from engram.commands.support.picture import (
     LEAST_SIDE,
     PictureShape,
@@ -78,7 +77,7 @@ def show_explained(
     if session.as_json:
         session.show(result, ())
         return
-    person = people_of(session)
+    person = session.names.called
     groups = [_group(each, person) for each in result["lineage"]]
     answers = result["predictions"]
     if len(answers) > FEW_ROWS and not picture:

@@ -14,6 +14,7 @@ from typing import Any, Final
 _ADDRESS: Final = re.compile(r"\b[a-z]{1,16}1[02-9ac-hj-np-z]{38}\b")
 SHOWN: Final = 12
 """Letters of an address that stand beside its name."""
+NOBODY: Final = "nobody"
 SUFFIX: Final = "_name"
 PAYLOAD: Final = "payload"
 """What a transaction says stays as it is: `engram tx sign` takes it."""
@@ -49,6 +50,10 @@ class Names:
         if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
             return self.for_people(value)
         return self._known.get(value, f"{value[:SHOWN]}…" if cut else value)
+
+    def called(self, address: str | None) -> str:
+        """What a table calls whoever has an address: its name, else its beginning; nobody without one."""
+        return NOBODY if address is None else self._known.get(address, f"{address[:SHOWN]}…")
 
     def for_programs(self, value: Any) -> Any:
         """A copy of a JSON value; beside each field that holds a known address stands its name."""

@@ -19,6 +19,10 @@ def test_a_cell_of_a_table_has_the_name_alone() -> None:
     assert NAMES.in_table(BOB, cut=False) == BOB
 
 
+def test_tables_call_everybody_something() -> None:
+    assert [NAMES.called(who) for who in (ALICE, BOB, None)] == ["alice", f"{BOB[:12]}…", "nobody"]
+
+
 def test_programs_get_both() -> None:
     row = {"author": ALICE, "other": BOB, "loss": 3, "parts": [{"owner": ALICE}]}
     assert NAMES.for_programs(row) == {
