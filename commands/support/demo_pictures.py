@@ -107,7 +107,7 @@ def _best(rows: Iterable[ScoreRow]) -> Iterator[ScoreRow]:
     """Without the further updates of an author, and the repetitions of a cheat."""
     seen: set[tuple[int, str, str]] = set()
     for row in rows:
-        key = row.round, row.author, row.code
+        key = row.round, row.author, row.code if row.outcome == "caught" else ""
         if key not in seen:
             seen.add(key)
             yield row

@@ -79,7 +79,7 @@ class ScoreRow:
     outcome: str
     """`standing` while the round is open, then `won`, `beaten` or `caught`."""
     code: str = ""
-    """Of what was caught: why, as a code."""
+    """Why it was refused, or could not take the lead, as codes."""
 
 
 @dataclass(frozen=True)

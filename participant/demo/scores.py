@@ -33,7 +33,7 @@ def report_scores(scene: Scene, played: DemoRound) -> None:
             standing.share,
             round(standing.correct / standing.unseen_rows, 4) if scored else None,
             "caught" if cheated else "won" if standing is won else "beaten",
-            ", ".join(standing.reasons) if cheated else "",
+            ", ".join(standing.reasons),
         )
 
     rows = [row(standing) for standing in played.standings]

@@ -39,6 +39,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 def test_any_method_is_called_by_its_name(shell: Shell) -> None:
     shell.text("miner", "mine", "2")
     header = shell.json("chain", "header", "1")
+    assert header.pop("miner_name") == "miner"
     assert shell.json("rpc", "chain_header", "height=1") == header
     assert shell.json("rpc", "chain_header", "1") == header
     assert shell.json("rpc", "chain_header", f"id={header['id']}") == header
