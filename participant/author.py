@@ -177,7 +177,9 @@ class Author:
         done = await withdraw_updates(self.view, self.wallet, round_id, self.wallet.key.address)
         if done != Withdrawn():
             coins = [f"{amount / _SPARKS_PER_COIN:g}" for amount in (done.returned, done.burned)]
-            text = f"the updates are withdrawn: {coins[0]} coins of bonds came back, {coins[1]} burned"
+            text = (
+                f"the updates are withdrawn; of bonds, in coins, {coins[0]} came back and {coins[1]} burned"
+            )
             self._report(Notice(text, "withdrawn", returned=done.returned, burned=done.burned))
         self.withdrawn = Withdrawn(
             self.withdrawn.returned + done.returned, self.withdrawn.burned + done.burned
@@ -359,8 +361,10 @@ class Author:
     def _told(self, report: EpochReport, reason: Exception | None = None) -> EpochReport:
         """Reports what came of an epoch, in the words of `reason` if an error kept the update out."""
         words = _IN_WORDS.get(report.code, "the reveal was refused")
-        text = f"epoch {report.epoch}: {words if reason is None else reason} [{report.code}]"
-        event = "admitted" if report.code == ADMITTED else "epoch_ended"
+        admitted = report.code == ADMITTED
+        code = "" if admitted else f" [{report.code}]"
+        text = f"epoch {report.epoch}: {words if reason is None else reason}{code}"
+        event = "admitted" if admitted else "epoch_ended"
         self._report(Notice(text, event, epoch=report.epoch, code=report.code, loss=report.loss))
         return report
 

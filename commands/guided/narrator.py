@@ -26,6 +26,7 @@ class Narrator:
         self.as_json: Final = as_json
         self.waits: Final = waits
         self._bar: tuple[Progress, TaskID] | None = None
+        self._warnings: set[str] = set()
 
     def say(self, text: str = "", *, style: str = "") -> None:
         """A paragraph for the person, as wide as the terminal, and 80 columns at most."""
@@ -53,10 +54,12 @@ class Narrator:
             for line in folded(command):
                 self.line(f"  {line}")
 
-    def notice(self, who: str, text: str) -> None:
-        """Something that one of the players did."""
-        if self.as_json:
+    def notice(self, who: str, text: str, *, is_warning: bool = False) -> None:
+        """Something that one of the players did, or was warned of: then the same words are told once."""
+        if self.as_json or (is_warning and text in self._warnings):
             return
+        if is_warning:
+            self._warnings.add(text)
         line = f"  {who}: {text}"
         if self._bar is not None:
             self._bar[0].console.print(line, markup=False, highlight=False)

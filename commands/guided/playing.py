@@ -112,7 +112,9 @@ def _round(chain: Any, round_id: str) -> AsyncRound:
 
 
 def _teller(ground: Playground, name: str) -> Callable[[Notice], None]:
-    return lambda notice: ground.narrator.notice(name, ground.named(str(notice)))
+    return lambda notice: ground.narrator.notice(
+        name, ground.named(str(notice)), is_warning=notice.event == "opener_decides"
+    )
 
 
 async def _all_hold(gate: RpcClient, playing: list[asyncio.Task[None]]) -> None:

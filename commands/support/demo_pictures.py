@@ -60,7 +60,7 @@ WHO: Final = MappingProxyType(
 
 _LEGEND: Final = (
     "revealed: loss a row, in nats, where authors could look. left: of the loss of a guess, what is left on"
-    " unseen rows; the least wins. right: unseen rows answered rightly."
+    " unseen rows; the least wins, whoever has more rows right. right: unseen rows answered rightly."
 )
 
 
@@ -144,8 +144,8 @@ def sentences(report: DemoReport) -> Iterator[str]:
         f" {lost / SPARKS_PER_COIN:.1f} coins."
     )
     yield (
-        "Try next: `engram verify` on the proof below, with no node running, and `engram play` for a round of"
-        " your own, step by step."
+        "Try next: the commands below. `engram verify` checks the proof with no node running, and `engram"
+        " play` leads you through a round of your own, step by step."
     )
 
 

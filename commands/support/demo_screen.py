@@ -4,6 +4,8 @@ end.
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -64,7 +66,7 @@ def show_report(
             console.print(Text(line))
     console.print()
     for line in _facts(report):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)  # unbroken, so that a command that is copied stays one
     if picture is not None:
         picture.write_text(svg(summary(report), "engram demo"), "utf-8")
 
@@ -207,6 +209,8 @@ def _facts(report: DemoReport) -> Iterator[str]:
     if report.proof is not None:
         proof = report.proof
         yield f"proof: {proof.path}"
+        if shutil.which("engram") is None:
+            yield f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
         yield f"engram verify {proof.path} --chain {proof.chain} --checkpoint {proof.checkpoint}"
     yield f"it took {report.seconds} s"
 

@@ -40,7 +40,7 @@ _WORDS: Final = MappingProxyType(
         "above_threshold": "its loss on the unseen rows is above the model's freezing threshold",
     }
 )
-"""Reasons why no reward was paid, by code. Two more are worded with their numbers by `_worded`."""
+"""Reasons why no reward was paid, by code. `_worded` words two more, and adds numbers."""
 _SIDES: Final = ("the opener's rows", "the witnesses' rows")
 
 
@@ -145,9 +145,7 @@ def _abort(round_: Mapping[str, Any]) -> str:
 
 
 def _won(verdict: Mapping[str, Any], paid: int) -> str:
-    share = verdict["share"]
-    left = share["loss"] / share["baseline"]
-    won = f"took the lead, with {left:.1%} of the baseline's loss left; paid {format_coins(paid)} coins"
+    won = f"took the lead, with {_left(verdict)} of the baseline's loss left; paid {format_coins(paid)} coins"
     earned = verdict["earned"]
     if [each["author"] for each in earned] == [verdict["author"]]:
         return won
@@ -166,4 +164,12 @@ def _worded(code: str, verdict: Mapping[str, Any]) -> str:
     if code == "forgets_old_rows":
         lost = sum(group["forgotten"] for group in verdict["groups"])
         return f"gets {lost} unseen rows of old classes wrong that were right, more than a growth may"
-    return _WORDS[code]
+    words = _WORDS[code]
+    if code == "not_best_of_epoch" and verdict["share"] is not None:
+        return f"{words}; this one has {_left(verdict)} of it left"
+    return words
+
+
+def _left(verdict: Mapping[str, Any]) -> str:
+    share = verdict["share"]
+    return f"{share['loss'] / share['baseline']:.1%}"

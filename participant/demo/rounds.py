@@ -25,6 +25,7 @@ from engram.participant.demo.cast import AUTHORS, COIN, COPYCAT, FOUNDER, LEAKER
 from engram.participant.demo.data import NEW_CLASSES, OLD_CLASSES, SEALED, VALIDATION
 from engram.participant.demo.report import ScoreRow
 from engram.participant.demo.scene import Scene
+from engram.participant.notices import Notice
 from engram.participant.opener import Opener
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.reconnect import watch
@@ -120,6 +121,7 @@ class Rounds:
         self._rng = np.random.default_rng(scene.seed)
         self._secrets_folder = scene.folder / "secrets"
         self._refused: list[ScoreRow] = []
+        self._notes: set[str] = set()
 
     async def found(self, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> DemoRound:
         """Founds the model with its first TRAIN round, in which the copycat copies alice's reveal."""
@@ -277,7 +279,19 @@ class Rounds:
         return Author(self._scene.wallets[name], strategy, self._voice(name), checks=checks)
 
     def _voice(self, name: str) -> Callable[[str], None]:
-        return lambda line: self._scene.say(name, line)
+        def say(line: str) -> None:
+            if not self._is_repeated(line):
+                self._scene.say(name, line)
+
+        return say
+
+    def _is_repeated(self, line: str) -> bool:
+        """Whether another author has been warned in the same words: the people who watch read them once."""
+        if not isinstance(line, Notice) or line.event != "opener_decides":
+            return False
+        repeated = line in self._notes
+        self._notes.add(line)
+        return repeated
 
     def _secrets(self, rows: Dataset, parts: int) -> RoundSecrets:
         salted = split_parts(rows, parts, rows.rows // parts, self._rng, os.urandom)

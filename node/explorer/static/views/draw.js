@@ -63,7 +63,7 @@ class Desk {
       : "Load an opened row, or type numbers from 0 to 255, and see what the model answers.";
     const other = { href: `#/draw/${this.model.id}?as=numbers` };
     const numbers = this.side
-      ? [" ", h("a", other, "The rows are no pictures: type numbers instead.")]
+      ? [" ", h("a", other, "Are the rows no pictures? Type numbers instead.")]
       : null;
     return [
       h("h1", {}, "Ask model ", link("model", this.model.id)),

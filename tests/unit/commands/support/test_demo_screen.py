@@ -112,8 +112,27 @@ def test_people_see_who_won_who_was_caught_and_what_is_frozen(
     assert "Learned: the model tells 10 digits apart and is right on 95.5% of 200 rows" in told
     assert "Caught: the copycat sent somebody else's update, the forger changed what is frozen." in told
     assert "together they lost 5.0 coins." in told
-    assert "Try next: `engram verify`" in told
+    assert "`engram play` leads you through a round of your own" in told
     assert "MACs" not in told
+
+
+@pytest.mark.parametrize("on_path", [True, False])
+def test_the_command_at_the_end_can_be_pasted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, on_path: bool
+) -> None:
+    """It is longer than a line, and not broken; and a shell that does not find `engram` is told the path."""
+    if on_path:
+        (tmp_path / "engram").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    proof = report.ProofRow(
+        "/home/somebody/demo.proof", "/home/somebody/demo.chain.json", "ab" * 32, True, False
+    )
+    monkeypatch.setattr(REPORT, "proof", proof)
+    _, lines = shown(capsys, monkeypatch, terminal=True)
+    command = f"engram verify {proof.path} --chain {proof.chain} --checkpoint {proof.checkpoint}"
+    assert command in lines
+    exported = [line for line in lines if line.startswith("export PATH=")]
+    assert exported == ([] if on_path else [f"export PATH={Path(sys.executable).parent}:$PATH"])
 
 
 def test_a_pipe_gets_everything_and_no_colours(

@@ -51,7 +51,11 @@ def ended(*verdicts: dict[str, Any], status: int = RoundStatus.KEPT, **changes: 
             verdict("forgets_old_rows", groups=(group(), group())),
             "gets 6 unseen rows of old classes wrong that were right, more than a growth may",
         ),
-        (verdict(), "another update of the epoch has a lower share of the baseline's loss"),
+        (
+            verdict(),
+            "another update of the epoch has a lower share of the baseline's loss; "
+            "this one has 25.0% of it left",
+        ),
         (verdict("not_scored", share=None), "nobody had it scored on every part"),
     ],
 )
