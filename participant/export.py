@@ -135,9 +135,10 @@ def read_saved(path: Path) -> SavedNetwork:
 def load_version(path: Path) -> tuple[NetworkSpec, Parameters]:
     """The network that `save_version` has written to `path` and to the JSON file beside it.
 
-    Its weights may be others than the line names. Raises `ModelFileInvalid` if a file cannot be read, what
-    `check_grown` raises if no chain could hold the network, and `ShapeMismatch`, `WeightOutOfRange` or
-    `BoundViolated` if the integers do not fit the spec.
+    Its weights may be others than the line names. Raises `ModelFileInvalid` if a file cannot be read,
+    `WeightsMismatch` if it holds other arrays than those of the line, what `check_grown` raises if no chain
+    could hold the network, and `ShapeMismatch`, `WeightOutOfRange` or `BoundViolated` if the integers do not
+    fit the spec.
     """
     _, _, whole = _record_of(path)
     try:
@@ -155,7 +156,7 @@ def load_weights(path: Path, network: Composition) -> Parameters:
     hashed, or made from its seed again, so weights that pass are those that the parameters root names.
 
     Raises `ModelFileInvalid` if the file cannot be read, and `WeightsMismatch`, which names the first array
-    that differs.
+    that differs, is missing, or belongs to another version.
     """
     try:
         parameters = _read(path, network.spec)
@@ -252,6 +253,7 @@ def _read(path: Path, spec: NetworkSpec) -> Parameters:
     if spec.totals.parameter_bytes > _MOST_PARAMETER_BYTES:
         raise ValueError(f"a network of {spec.totals.parameter_bytes:,} bytes is on no chain")
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        _check_arrays(path, archive.zip.namelist(), spec)
         for name, segment in zip(segment_names(spec), (*spec.hidden, *spec.outputs), strict=True):
             most = _HEADER_ROOM + tensor_bytes_of(segment)
             for kind in ("weights", "bias"):
@@ -261,6 +263,26 @@ def _read(path: Path, spec: NetworkSpec) -> Parameters:
             SegmentParameters(archive[f"{name}_weights"], archive[f"{name}_bias"])
             for name in segment_names(spec)
         )
+
+
+def _check_arrays(path: Path, members: list[str], spec: NetworkSpec) -> None:
+    """Refuses an archive that holds other arrays than those of the network, each of them once.
+
+    A later version has all arrays of an earlier one and more, so a reader who looks for the arrays of the
+    earlier one alone would take the later file for it. Raises `WeightsMismatch`.
+    """
+    wanted = {f"{name}_{kind}.npy" for name in segment_names(spec) for kind in ("weights", "bias")}
+    found = set(members)
+    for strange, said in ((wanted - found, "lacks"), (found - wanted, "also holds")):
+        if strange:
+            raise WeightsMismatch(
+                f"{path} is not the file of this version, but of another version or model: it {said} "
+                f"{min(strange).removesuffix('.npy')}",
+                expected=len(wanted),
+                got=len(members),
+            )
+    if len(members) > len(found):
+        raise ValueError("an array occurs twice")
 
 
 def _is(array: IntArray, source: TensorSource) -> bool:

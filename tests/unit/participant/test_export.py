@@ -1,6 +1,7 @@
 """Files for other tools: what is written is what is read, and a damaged file is named."""
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 from engram.nn.data import PartData
 from engram.nn.errors import ShapeMismatch
 from engram.participant.datasets import load
-from engram.participant.errors import FeatureOutOfRange, ModelFileInvalid
-from engram.participant.export import load_version, read_saved, save_parts, save_version
+from engram.participant.errors import FeatureOutOfRange, ModelFileInvalid, WeightsMismatch
+from engram.participant.export import load_version, load_weights, read_saved, save_parts, save_version
 from engram.participant.testsets import inference
 from engram.statemachine.records import Version
 from tests.support.chain_models import founded_model
@@ -74,6 +75,35 @@ def test_integers_that_do_not_fit_the_spec(tmp_path: Path) -> None:
     np.savez(path, **arrays)
     with pytest.raises(ShapeMismatch):
         load_version(path)
+
+
+def test_a_file_with_more_or_fewer_arrays_is_another_version(tmp_path: Path) -> None:
+    """A grown version has all arrays of the version before, and is not taken for it."""
+    path = tmp_path / "model.npz"
+    save_version(path, VERSION, LINE, TWO_LAYERS, PARAMETERS)
+    network = read_saved(path).network
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **arrays, hidden_9_weights=arrays["hidden_0_weights"])
+    with pytest.raises(WeightsMismatch, match="also holds hidden_9_weights"):
+        load_weights(path, network)
+    with pytest.raises(WeightsMismatch, match="also holds hidden_9_weights"):
+        load_version(path)
+    del arrays["output_0_bias"]
+    np.savez(path, **arrays)
+    with pytest.raises(WeightsMismatch, match="lacks output_0_bias"):
+        load_weights(path, network)
+
+
+def test_an_array_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    """Of two arrays with one name, readers may take different ones."""
+    path = tmp_path / "model.npz"
+    save_version(path, VERSION, LINE, TWO_LAYERS, PARAMETERS)
+    network = read_saved(path).network
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("output_0_bias.npy", archive.read("output_0_bias.npy"))
+    with pytest.raises(ModelFileInvalid, match="occurs twice"):
+        load_weights(path, network)
 
 
 def test_parts_make_one_data_set(tmp_path: Path) -> None:
