@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -27,13 +28,19 @@ class Narrator:
         self.waits: Final = waits
         self._bar: tuple[Progress, TaskID] | None = None
 
-    def say(self, text: str = "", *, style: str = "") -> None:
-        """A paragraph for the person, as wide as the terminal, and 80 columns at most."""
+    def say(self, text: str = "", *, style: str = "", indent: str = "") -> None:
+        """A paragraph for the person, as wide as the terminal, and 80 columns at most.
+
+        `indent` stands before each of its lines but the first.
+        """
         if self.as_json:
             return
         from rich.text import Text
 
-        self._console().print(Text(text, style=style))
+        console = self._console()
+        lines = textwrap.wrap(text, console.width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+        for line in lines:
+            console.print(Text(line, style=style), soft_wrap=True)
 
     def line(self, text: str) -> None:
         """A line for the person, which is not broken: it can be copied."""
@@ -48,7 +55,8 @@ class Narrator:
 
     def commands(self, commands: Sequence[str]) -> None:
         """The commands that do the same by hand."""
-        self.say("\nBy hand:", style="bold")
+        self.say()
+        self.say("By hand:", style="bold")
         for command in commands:
             for line in folded(command):
                 self.line(f"  {line}")
@@ -57,11 +65,7 @@ class Narrator:
         """Something that one of the players did."""
         if self.as_json:
             return
-        line = f"  {who}: {text}"
-        if self._bar is not None:
-            self._bar[0].console.print(line, markup=False, highlight=False)
-        else:
-            self.say(line)
+        self.say(f"  {who}: {text}", indent="    ")
 
     def event(self, event: dict[str, Any]) -> None:
         """A line of JSON for a program."""
@@ -102,6 +106,8 @@ class Narrator:
     def _console(self) -> Console:
         from rich.console import Console
 
+        if self._bar is not None:
+            return self._bar[0].console  # which prints above the bar
         width = Console(file=sys.stdout).width if sys.stdout.isatty() else MOST_COLUMNS
         return Console(file=sys.stdout, highlight=False, width=min(width, MOST_COLUMNS))
 
