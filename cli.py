@@ -32,7 +32,7 @@ COMMANDS = MappingProxyType[str, str](
         "localnet": "Start, show and stop a network of nodes on this machine.",
         "experiment": "Run an experiment cell by cell, and write its report with tables and plots.",
         "demo": "Demonstrate the whole protocol on a network of nodes on this machine.",
-        "play": "Play a round step by step: each is explained, done, and shown as one types it.",
+        "play": "Play a first round, step by step, on a chain of your own.",
         "key": "Make, list, back up and use account keys.",
         "account": "Show balances and claim rewards.",
         "tx": "Send coins and follow transactions; sign them on one machine and submit them on another.",

@@ -17,24 +17,17 @@ from engram.commands.support.options import Command, json_flag
 @click.command(
     "play",
     cls=Command,
-    example="engram play\nengram play --dir /tmp/my-play\nengram play --yes --json",
+    example="engram play\nengram play ~/my-first-round\nengram play --yes --json",
     lines=True,
 )
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("engram-play"),
-    show_default=True,
-    metavar="DIR",
-    help="The folder of the play: a new or empty one, or that of a play to go on with.",
-)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path("engram-play"))
 @click.option("--yes", is_flag=True, help="Go through all steps without waiting for Enter.")
 @json_flag
-def command(as_json: bool, folder: Path, yes: bool) -> None:
-    """Play a round step by step: each is explained, done, and shown as one types it.
+def command(folder: Path, yes: bool, as_json: bool) -> None:
+    """Play a first round, step by step, on a chain of your own.
 
-    The command starts a node at free ports, with a chain of its own in the folder. In the first chapter, dev
+    The command starts a node at free ports, with a chain of its own in FOLDER. That is ./engram-play unless
+    you name another: a new or empty one, or that of a play to go on with. In the first chapter, dev
     founds a model of handwritten digits, alice and bob train it, carol is the witness, and you see a
     prediction, whose neurons made it, and a proof. In the second chapter another owner has the model grow.
 

@@ -1,7 +1,7 @@
 """What the steps of the guided play do, by the library, and what the chain shows once they are done.
 
-A step that was cut off is begun again: so each looks at the chain first, and does what is missing. `settle`
-waits before that for what an earlier run had sent.
+A step that was cut off is begun again, and a person may have done it by hand meanwhile: so each looks at the
+chain first, and does what is missing. `settle` waits before that for what an earlier run had sent.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from engram.commands.guided.openings import FOUNDING, GROWTH, Opening
-from engram.commands.guided.playground import NEVER, Playground
-from engram.commands.guided.playing import is_played, play
+from engram.commands.guided.playground import Playground
+from engram.commands.guided.playing import count_players, is_open, is_played, play
 from engram.commands.support.dev_chain import DEV_KEY
 from engram.commands.support.errors import PlayStuck
 
@@ -32,31 +32,27 @@ Facts = dict[str, Any]
 async def settle(ground: Playground) -> None:
     """Begins to mine, and waits for the blocks that hold what an earlier run had sent.
 
-    No phase of a round passes meanwhile. While a round is being played, nothing is mined yet: what was sent
-    could end a phase before those who play it are there.
+    No phase of a round passes meanwhile, nor later while the person reads: blocks without transactions wait
+    for everybody who has a part in the round.
     """
     from engram.node.client import RpcClient
     from engram.participant.reconnect import watch
 
     async with await ground.chain() as chain:
         rounds = await ground.rounds(chain.client)
+        opening = FOUNDING if not rounds or (len(rounds) == 1 and is_open(rounds[0])) else GROWTH
+        plays = bool(rounds) and is_open(rounds[-1]) and (len(rounds) > 1 or bool(rounds[0]["witnesses"]))
+        programs = count_players(opening, rounds[-1]) if plays else opening.programs
         async with RpcClient.of_data_dir(chain.url, ground.folder) as admin:
-            await admin.call("miner_muster", programs=NEVER)
-            if rounds and _is_due_to_play(rounds[-1], len(rounds)):
-                return
+            await admin.call("miner_muster", programs=programs)
             await admin.call("miner_start")
+        if plays:
+            return  # what is waiting now is the players' own matter
 
         async def look() -> bool | None:
             return None if await _waiting(ground, chain) else True
 
         await watch(chain.client, look, "heads", "transactions")
-
-
-def _is_due_to_play(last: Facts, count: int) -> bool:
-    """Whether the play has come to the step in which this round, the last one, is played."""
-    from engram.statemachine.rounds.records import RoundStatus
-
-    return last["status"] == RoundStatus.OPEN and (count > 1 or bool(last["witnesses"]))
 
 
 async def _waiting(ground: Playground, chain: AsyncChain) -> bool:
@@ -109,27 +105,32 @@ async def _was_paid(ground: Playground, chain: AsyncChain, name: str) -> bool:
 async def found_model(ground: Playground) -> Facts:
     """dev opens the round that founds the model."""
     names = {"witnesses": [ground.address("carol")], "members": [ground.address("bob")]}
-    return await _open(ground, FOUNDING, None, {**names, "classes": len(FOUNDING.classes)})
+    return await _open(ground, FOUNDING, 0, None, {**names, "classes": len(FOUNDING.classes)})
 
 
 async def grow_model(ground: Playground) -> Facts:
     """bob opens the round that grows it."""
     async with await ground.chain() as chain:
         model = (await chain.model()).id
-    return await _open(ground, GROWTH, model, {})
+    return await _open(ground, GROWTH, 1, model, {})
 
 
-async def _open(ground: Playground, opening: Opening, model: str | None, more: Facts) -> Facts:
+async def _open(ground: Playground, opening: Opening, number: int, model: str | None, more: Facts) -> Facts:
+    """Opens the round, unless the chain has so many rounds already: the person may have typed the command."""
     rows = opening.rows(opening.opener)
     async with await ground.chain(opening.opener) as chain:
-        opened = await chain.open_round(
-            rows.features,
-            rows.labels,
-            model=model,
-            wait_for=opening.programs,
-            windows=opening.windows,
-            **{**opening.options, **more},
-        )
+        there = await chain.rounds()
+        if len(there) > number:
+            opened = there[number]
+        else:
+            opened = await chain.open_round(
+                rows.features,
+                rows.labels,
+                model=model,
+                wait_for=opening.programs,
+                windows=opening.windows,
+                **{**opening.options, **more},
+            )
         found = await opened.info()
     terms = found["terms"]
     parts = {"parts": len(terms["commitments"]), "rows": terms["rows"]}
@@ -155,7 +156,10 @@ async def seal_part(ground: Playground) -> Facts:
     """carol seals a part of her own."""
     rows = FOUNDING.rows("carol")
     async with await ground.chain("carol") as chain:
-        return {"commitment": await (await chain.rounds())[0].seal(rows.features, rows.labels)}
+        round_ = (await chain.rounds())[0]
+        if sealed := (await round_.info())["witnesses"]:
+            return {"commitment": sealed[0]["commitment"]}
+        return {"commitment": await round_.seal(rows.features, rows.labels)}
 
 
 async def is_sealed(ground: Playground) -> bool:
@@ -209,7 +213,11 @@ async def _outcome(ground: Playground, round_id: str) -> Facts:
     status = status_name(ended["status"])
     if status != "decided":
         why = "; ".join(map(ground.named, reasons(ended)))
-        raise PlayStuck(f"the round is {status}: {why}. Begin anew: rm -r {ground.folder}", got=round_id)
+        raise PlayStuck(
+            f"the round is {status}, so there is no version to go on with: {why}. Begin anew, after"
+            f" `rm -r {ground.folder}`",
+            got=round_id,
+        )
     told = [
         {"author": ground.named(each["author"]), "paid": each["paid"], "why": each["why"]}
         for each in outcomes(ended)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -28,13 +29,19 @@ class Narrator:
         self._bar: tuple[Progress, TaskID] | None = None
         self._warnings: set[str] = set()
 
-    def say(self, text: str = "", *, style: str = "") -> None:
-        """A paragraph for the person, as wide as the terminal, and 80 columns at most."""
+    def say(self, text: str = "", *, style: str = "", indent: str = "") -> None:
+        """A paragraph for the person, as wide as the terminal, and 80 columns at most.
+
+        `indent` stands before each of its lines but the first.
+        """
         if self.as_json:
             return
         from rich.text import Text
 
-        self._console().print(Text(text, style=style))
+        console = self._console()
+        lines = textwrap.wrap(text, console.width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+        for line in lines:
+            console.print(Text(line, style=style), soft_wrap=True)
 
     def line(self, text: str) -> None:
         """A line for the person, which is not broken: it can be copied."""
@@ -49,7 +56,8 @@ class Narrator:
 
     def commands(self, commands: Sequence[str]) -> None:
         """The commands that do the same by hand."""
-        self.say("\nBy hand:", style="bold")
+        self.say()
+        self.say("By hand:", style="bold")
         for command in commands:
             for line in folded(command):
                 self.line(f"  {line}")
@@ -60,11 +68,7 @@ class Narrator:
             return
         if is_warning:
             self._warnings.add(text)
-        line = f"  {who}: {text}"
-        if self._bar is not None:
-            self._bar[0].console.print(line, markup=False, highlight=False)
-        else:
-            self.say(line)
+        self.say(f"  {who}: {text}", indent="    ")
 
     def event(self, event: dict[str, Any]) -> None:
         """A line of JSON for a program."""
@@ -105,6 +109,8 @@ class Narrator:
     def _console(self) -> Console:
         from rich.console import Console
 
+        if self._bar is not None:
+            return self._bar[0].console  # which prints above the bar
         width = Console(file=sys.stdout).width if sys.stdout.isatty() else MOST_COLUMNS
         return Console(file=sys.stdout, highlight=False, width=min(width, MOST_COLUMNS))
 

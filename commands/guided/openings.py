@@ -93,11 +93,11 @@ FOUNDING: Final = Opening(
     ("alice", "bob"),
     "carol",
     FIRST_CLASSES,
-    8,
+    6,
     {"rows": 40, "hidden": (16,), "epsilon": 0.15, "epochs": 1, "bounty": 10},
 )
 """dev founds a model of the digits 0-5."""
 GROWTH: Final = Opening(
-    "bob", ("alice", "carol"), None, (), 8, {"new_classes": 4, "neurons": 32, "epochs": 1, "bounty": 5}
+    "bob", ("alice", "carol"), None, (), 6, {"new_classes": 4, "neurons": 32, "epochs": 1, "bounty": 5}
 )
 """bob has it learn 6-9, too."""

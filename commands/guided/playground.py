@@ -27,8 +27,6 @@ _MARK: Final = (
     "This folder belongs to `engram play`: a chain of its own, its keys, and what was made on it.\n"
     "The passphrase of every key is `dev`. Delete the folder when you have had enough of it.\n"
 )
-NEVER: Final = 2**16
-"""More programs than ever play: while so many are waited for, no phase of a round passes."""
 
 
 class Playground:
@@ -101,7 +99,7 @@ def prepare(folder: Path) -> bool:
     there = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
     if there and not (folder / MARK_NAME).is_file():
         raise DirectoryNotEmpty(
-            f"{folder} holds files that are not of `engram play`: name a new directory with --dir",
+            f"{folder} holds files that are not of `engram play`: name a new directory",
             got=str(folder),
         )
     if not there:

@@ -40,6 +40,8 @@ async def play(ground: Playground, opening: Opening, round_id: str) -> None:
 
     async with await ground.chain(opening.opener) as chain:
         parts = await _parts(ground, opening, round_id, chain.client)
+        if not parts:
+            return
         gate = RpcClient.of_data_dir(chain.url, ground.folder)
         async with gate, gate.holding(), asyncio.TaskGroup() as tasks:
             playing = [tasks.create_task(part()) for part in parts]
@@ -56,20 +58,30 @@ async def play(ground: Playground, opening: Opening, round_id: str) -> None:
 async def is_played(ground: Playground, opening: Opening, client: RpcClient, round_id: str) -> bool:
     """Whether the round has ended, and everybody has taken back what they had at stake."""
     found = await client.call("round_get", id=round_id)
-    return not _is_open(found) and not await _with_updates(ground, opening, client, round_id)
+    return not is_open(found) and not await _with_updates(ground, opening, client, round_id)
+
+
+def count_players(opening: Opening, found: dict[str, Any]) -> int:
+    """How many programs still have to play a round, in the form that `round_get` gives."""
+    return 1 + len(opening.authors) + _has_witness(opening, found)
 
 
 async def _parts(ground: Playground, opening: Opening, round_id: str, client: RpcClient) -> list[Part]:
     """What is still to be done, by whom."""
     found = await client.call("round_get", id=round_id)
-    if not _is_open(found):
+    if not is_open(found):
         authors = await _with_updates(ground, opening, client, round_id)
         return [_author(ground, opening, round_id, name) for name in authors]
     parts = [_opener(ground, opening, round_id)]
     parts += [_author(ground, opening, round_id, name) for name in opening.authors]
-    if opening.witness is not None and not all(each["opened"] for each in found["witnesses"]):
+    if opening.witness is not None and _has_witness(opening, found):
         parts.append(_witness(ground, opening.witness, round_id))
     return parts
+
+
+def _has_witness(opening: Opening, found: dict[str, Any]) -> bool:
+    """Whether a sealed part of the witness is still to be opened."""
+    return opening.witness is not None and not all(each["opened"] for each in found["witnesses"])
 
 
 def _opener(ground: Playground, opening: Opening, round_id: str) -> Part:
@@ -112,9 +124,14 @@ def _round(chain: Any, round_id: str) -> AsyncRound:
 
 
 def _teller(ground: Playground, name: str) -> Callable[[Notice], None]:
-    return lambda notice: ground.narrator.notice(
-        name, ground.named(str(notice)), is_warning=notice.event == "opener_decides"
-    )
+    """Tells what somebody does, but not that they wait: the bar shows for what."""
+
+    def tell(notice: Notice) -> None:
+        if notice.event != "waiting":
+            text, is_warning = ground.named(str(notice)), notice.event == "opener_decides"
+            ground.narrator.notice(name, text, is_warning=is_warning)
+
+    return tell
 
 
 async def _all_hold(gate: RpcClient, playing: list[asyncio.Task[None]]) -> None:
@@ -157,7 +174,8 @@ async def _with_updates(ground: Playground, opening: Opening, client: RpcClient,
     ]
 
 
-def _is_open(found: dict[str, Any]) -> bool:
+def is_open(found: dict[str, Any]) -> bool:
+    """Whether a round, as `round_get` gives it, goes on."""
     from engram.statemachine.rounds.records import RoundStatus
 
     return bool(found["status"] == RoundStatus.OPEN)

@@ -37,10 +37,11 @@ def sealed(ground: Playground, facts: dict[str, Any]) -> None:
 
 def outcome(ground: Playground, facts: dict[str, Any]) -> None:
     """Who has won, and why."""
-    ground.narrator.say(f"\n{facts['winner']} wins the round.", style="bold")
+    ground.narrator.say()
+    ground.narrator.say(f"{facts['winner']} wins the round.", style="bold")
     for update in facts["updates"]:
         for why in update["why"]:
-            ground.narrator.say(f"  {update['author']}: {why}")
+            ground.narrator.say(f"  {update['author']}: {why}", indent="    ")
 
 
 def versions(ground: Playground, facts: dict[str, Any]) -> None:
@@ -72,7 +73,7 @@ def proof(ground: Playground, facts: dict[str, Any]) -> None:
     """What was proved, and where the files are."""
     ground.narrator.say("accepted" if facts["accepted"] else "not accepted", style="bold")
     for sentence in map(ground.named, facts["proves"]):
-        ground.narrator.say(f"- {sentence}")
+        ground.narrator.say(f"- {sentence}", indent="  ")
     ground.narrator.line(f"\n  {facts['proof']}\n  {facts['network']}")
 
 

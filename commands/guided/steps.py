@@ -35,6 +35,8 @@ class Step:
     """Whether the chain, or the folder, shows that it is done; None for a step that only looks."""
 
 
+MODEL: Final = "MODEL"
+"""Stands in commands for the beginning of the model's id."""
 CHAPTERS: Final = {1: "a model is founded", 2: "a second owner has it grow"}
 
 STEPS: Final = (
@@ -142,7 +144,7 @@ STEPS: Final = (
         "The model knows six digits. bob owns rows of all ten and opens a round in which the model grows by"
         " four classes. He may do so because dev has made him a member of the model; now it is his bounty and"
         " his rows.",
-        (GROWTH.command("MODEL"), "# MODEL is the beginning of the id in `engram model list`"),
+        (GROWTH.command(MODEL),),
         acts.grow_model,
         showing.opened,
         acts.is_growing,

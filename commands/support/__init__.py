@@ -7,5 +7,5 @@ beginning of an id into the id, `selecting.py` and `predictions.py` turn options
 `round_fields.py`, `verdicts.py` and `demo_screen.py` say in words what they mean; `errors.py` and
 `failures.py` cover what can go wrong. `glossary.py` and `shapes.py` read the pages that explain the words
 and the JSON; `words.py` and `names.py` put words and names into what is printed.
-`dev_chain.py` makes a chain for development, and `play_steps.py` holds the steps of `engram play`.
+`dev_chain.py` makes a chain for development.
 """
