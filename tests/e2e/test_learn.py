@@ -90,7 +90,9 @@ def test_a_daemon_that_is_ended_at_every_turn_plays_one_round_and_loses_no_row(t
             _, said = rest(living)
             assert living.wait(WAIT_S) == 0
             assert "Traceback" not in said
-        assert len(player.run("round", "list")) == 2, "the founding, and one round of the daemon"
+        ended = [each["status"] for each in player.run("round", "list")]
+        assert ended.count("decided") == 2, "the founding, and one round of the daemon"
+        assert set(ended) <= {"decided", "kept"}, "so few rows may be drawn that a gain is not proved"
     sums = MemoryFolder(Path(mind)).statistics()
     assert sums is not None
     assert sums.classes == (0, 1, 2, 3, 4)
