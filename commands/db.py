@@ -100,7 +100,10 @@ def compact(session: CommandSession) -> None:
 
 @command.command("snapshot", example="engram db snapshot\nengram db snapshot -o state.snapshot --height 1200")
 @click.option(
-    "--height", type=click.IntRange(1), help="The block after which the state is. Default: 100 below."
+    "--height",
+    type=click.IntRange(1),
+    help="The block after which the state is. Default: 100 below the head; on a chain of less than 200 "
+    "blocks, the one in the middle.",
 )
 @output_option("state.snapshot")
 @with_offline_session
