@@ -42,6 +42,7 @@ def outcome(ground: Playground, facts: dict[str, Any]) -> None:
     for update in facts["updates"]:
         for why in update["why"]:
             ground.narrator.say(f"  {update['author']}: {why}", indent="    ")
+    ground.narrator.say("  The less is left, the better; `engram glossary baseline` says of what.")
 
 
 def versions(ground: Playground, facts: dict[str, Any]) -> None:
