@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from engram.library.evaluation import Evaluation as Evaluation
     from engram.library.explanation import Explanation as Explanation
     from engram.library.fidelity import Fidelity as Fidelity
+    from engram.library.model import AsyncModel as AsyncModel
     from engram.library.network import Network as Network
     from engram.library.nodes import dev_node as dev_node
     from engram.library.nodes import localnet as localnet
+    from engram.library.rounds import AsyncRound as AsyncRound
     from engram.library.rows import load_data as load_data
     from engram.library.sync import SyncChain as SyncChain
     from engram.library.sync import SyncModel as SyncModel
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AsyncChain": ("engram.library.chain", "AsyncChain"),
+    "AsyncModel": ("engram.library.model", "AsyncModel"),
+    "AsyncRound": ("engram.library.rounds", "AsyncRound"),
     "ChainError": ("engram.primitives.errors", "ChainError"),
     "Evaluation": ("engram.library.evaluation", "Evaluation"),
     "Explanation": ("engram.library.explanation", "Explanation"),

@@ -67,6 +67,10 @@ class AsyncChain(Connection):
             keys=self._keys,
         )
 
+    async def call(self, method: str, **params: Any) -> Any:
+        """Sends any request to the node; docs/rpc describes the methods."""
+        return await self.client.call(method, **params)
+
     async def head(self) -> Head:
         """The newest block of the node's best chain."""
         found = await self.client.call("chain_head")
@@ -126,8 +130,8 @@ class AsyncChain(Connection):
     async def events(self, *topics: str) -> AsyncIterator[tuple[str, Any]]:
         """Every event of these topics from the first step on, as (topic, event).
 
-        Topics are heads, transactions, rounds, versions, peers. The stream goes on after a restart of the
-        node, without what happened meanwhile.
+        docs/rpc describes the topics. The stream goes on after a restart of the node, without what happened
+        meanwhile. To miss nothing between a look at the chain and the first event, use `subscribed`.
         """
         async for item in self.subscribed(*topics):
             if item is not None:

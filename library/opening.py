@@ -18,6 +18,7 @@ from engram.nn.loss import LossKind
 from engram.nn.spec import NetworkLimits
 from engram.participant.coins import Coins, sparks_of
 from engram.participant.datasets import Dataset
+from engram.participant.errors import AmountInvalid
 from engram.participant.round_plan import ModelPlan, RoundPlan
 from engram.participant.round_terms import RoundWindows
 from engram.participant.selection import GivenRows
@@ -69,14 +70,14 @@ class OpeningOptions(FoundingOptions, GrowthOptions, total=False):
     validation: int
     sealed: int
     z_squared: int
-    windows: Mapping[str, int]
+    windows: int | Mapping[str, int]
     witnesses: Sequence[str]
     old_witnesses: Sequence[str]
     seed: int
 
 
 _COINS: Final = ("bounty", "opener_bond", "author_bond", "witness_fee")
-_PLAIN: Final = ("epochs", "parts", "rows", "validation", "sealed", "z_squared", "windows", "seed")
+_PLAIN: Final = ("epochs", "parts", "rows", "validation", "sealed", "z_squared", "seed")
 _PPM: Final = {
     "threshold": ("threshold_ppm", 0.2),
     "epsilon": ("retention_epsilon_ppm", 0.02),
@@ -108,9 +109,12 @@ def check_given(given: Mapping[str, Any], *, founds: bool) -> None:
             _whole(name, given[name], least, most)
     for width in given.get("hidden", ()):
         _whole("hidden", width, 1, _LIMITS.max_neurons)
-    for name, ticks in given.get("windows", {}).items():
+    for name, ticks in _lengths(given.get("windows", {})).items():
         _one_of("windows", name, RoundWindows.__dataclass_fields__)
         _whole(f"windows[{name!r}]", ticks, 1, 2**32 - 1)
+    for name in _COINS:
+        if name in given:
+            _coins(name, given[name])
     for name in _PPM:
         if name in given and not (isinstance(given[name], int | float) and 0 <= given[name] <= _SHARE_MAX):
             raise OptionInvalid(f"{name} is a share, such as 0.2", expected="0 to 1", got=str(given[name]))
@@ -122,7 +126,8 @@ def check_given(given: Mapping[str, Any], *, founds: bool) -> None:
 
 def round_plan(data: Dataset, given: OpeningOptions, windows: Mapping[str, int], hrp: str) -> RoundPlan:
     """The plan of a round with these rows. `windows` are the phases' lengths where none are given."""
-    options: dict[str, Any] = {"seed": secrets.randbelow(2**63), "windows": windows}
+    options: dict[str, Any] = {"seed": secrets.randbelow(2**63)}
+    options["windows"] = _lengths(given["windows"]) if "windows" in given else windows
     options |= {name: given[name] for name in (*_PLAIN, *GrowthOptions.__annotations__) if name in given}  # type: ignore[literal-required]
     options |= {name: sparks_of(given[name]) for name in _COINS if name in given}
     options["witnesses"] = _named(given.get("witnesses", ()), given.get("old_witnesses", ()), hrp)
@@ -161,6 +166,21 @@ def _whole(option: str, value: Any, least: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
         told = f"{least} to {most:,}"
         raise OptionInvalid(f"{option} is a whole number from {told}", expected=told, got=str(value)[:40])
+
+
+def _lengths(windows: Any) -> Mapping[str, Any]:
+    """Lengths of phases by name; one number is that of all phases but the gap."""
+    if isinstance(windows, Mapping):
+        return windows
+    _whole("windows, unless it is a dictionary of phases,", windows, 1, 2**32 - 1)
+    return {name: int(windows) for name in RoundWindows.__dataclass_fields__ if name != "gap"}
+
+
+def _coins(option: str, value: Any) -> None:
+    try:
+        sparks_of(value)
+    except AmountInvalid as error:
+        raise OptionInvalid(f"{option}: {error}", got=str(value)[:40]) from error
 
 
 def _one_of(option: str, value: str, known: Collection[str]) -> None:

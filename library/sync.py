@@ -82,7 +82,7 @@ class SyncChain:
 
     def call(self, method: str, **params: Any) -> Any:
         """Sends any request to the node; docs/rpc describes the methods."""
-        return self._portal.run(self._inner.client.call(method, **params))
+        return self._portal.run(self._inner.call(method, **params))
 
     def head(self) -> Head:
         """The newest block."""

@@ -60,7 +60,7 @@ class AgentResult:
             "round": self.round.id.hex(),
             "model": self.round.model.hex(),
             "status": RoundStatus(self.round.status).name.lower(),
-            "version": self.round.new_version,
+            "version": self.round.new_version if self.round.status == RoundStatus.DECIDED else None,
             "epochs": [{"epoch": e.epoch, "code": e.code, "loss": e.loss} for e in self.epochs],
             "fees": self.fees,
             "bonds_returned": self.withdrawn.returned,

@@ -9,6 +9,7 @@ from typing import Final
 from engram.node.amounts import DECIMALS
 from engram.node.amounts import SPARKS_PER_COIN as SPARKS_PER_COIN  # reading and writing belong together
 from engram.node.amounts import format_coins as format_coins
+from engram.participant.errors import AmountInvalid
 
 MAX_SPARKS: Final = 2**64 - 1
 Coins = int | float | Decimal | str
@@ -34,11 +35,14 @@ def parse_coins(text: str) -> int:
 def sparks_of(coins: Coins) -> int:
     """The sparks of an amount of coins, which has eight decimals at most.
 
-    Raises `ValueError` as `parse_coins` does: for a negative amount, or for more than eight decimals.
+    Raises `AmountInvalid`, for a negative amount, or for more than eight decimals.
     """
     if isinstance(coins, float):
         coins = Decimal(repr(float(coins)))  # numpy prints its floats in another way
-    return parse_coins(f"{coins:f}" if isinstance(coins, Decimal) else str(coins))
+    try:
+        return parse_coins(f"{coins:f}" if isinstance(coins, Decimal) else str(coins))
+    except ValueError as error:
+        raise AmountInvalid(str(error)) from error
 
 
 def coins_of(sparks: int) -> Decimal:

@@ -17,6 +17,10 @@ class KeyMissing(InvalidInput):
     """This needs a key: open the chain with key=NAME, a key of the data directory."""
 
 
+class AmountInvalid(InvalidInput, ValueError):
+    """This is not an amount of coins."""
+
+
 class PassphraseMissing(InvalidInput):
     """A passphrase is needed and there is no terminal to ask: set ENGRAM_PASSPHRASE or --passphrase-file."""
 

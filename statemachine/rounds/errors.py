@@ -43,7 +43,9 @@ class ModelNotFrozen(InvalidTransaction):
 
 
 class NothingToFeed(InvalidTransaction):
-    """The model is strict or relative and no class may be changed, so growth must add classes."""
+    """The model is frozen and, being strict or relative, keeps its classes as they are: growth must add some.
+    A model that is to be taught anew is founded as gated, or with a threshold that it does not reach.
+    """
 
 
 class MemorySpent(InvalidTransaction):

@@ -136,8 +136,9 @@ def test_coins_are_exact(chain: SyncChain, model: SyncModel) -> None:
     assert carol.account().balance - before == Decimal("0.30000001")
     assert chain.account(carol.address) == carol.account()
     for wrong in (-1, "1.123456789", 1e-9, "much", "0,5", True, float("nan"), np.float64("inf")):
-        with pytest.raises(ValueError, match="not an amount"):
+        with pytest.raises(engram.ChainError, match="not an amount") as refused:
             chain.transfer(carol.address, wrong)
+        assert refused.value.code == "amount_invalid"
 
 
 def test_what_the_chain_cannot_hold_is_refused_before_anything_is_sent(
@@ -214,6 +215,10 @@ def test_no_option_is_ignored(chain: SyncChain, model: SyncModel, data: Dataset)
         {"windows": {"nope": 4}},
         {"windows": {"open": "4"}},
         {"windows": {"open": -5}},
+        {"windows": 0},
+        {"windows": "8"},
+        {"bounty": -1},
+        {"author_bond": "0.000000001"},
     ],
     ids=str,
 )
@@ -226,9 +231,23 @@ def test_an_option_that_no_chain_takes_is_named_before_memory_is_taken(
         chain.open_round(data.features, data.labels, **options)  # type: ignore[arg-type]
 
 
+def test_a_round_that_is_not_opened_leaves_the_wait_for_another(
+    chain: SyncChain, model: SyncModel, data: Dataset
+) -> None:
+    chain.call("miner_muster", programs=2)
+    try:
+        with pytest.raises(engram.ChainError) as refused:
+            chain.open_round(data.features, data.labels, bounty=10**9, wait_for=3)
+        assert refused.value.code == "insufficient_balance"
+        assert chain.call("miner_pace")["muster"] == 2
+    finally:
+        chain.call("miner_muster", programs=0)
+
+
 def test_the_terms_are_those_that_were_asked_for(data: Dataset) -> None:
     asked_for: OpeningOptions = {
         **{"rows": 30, "opener_bond": 12, "author_bond": "2.5", "bounty": 3, "z_squared": 16, "parts": 7},
+        "windows": 9,
         **{"hidden": (4,), "policy": "gated", "growth_limits": {"classes": 7}, "lost_cap": 0.5},
     }
     with engram.dev_node(("alice",)) as chain:
@@ -236,6 +255,9 @@ def test_the_terms_are_those_that_were_asked_for(data: Dataset) -> None:
         found = chain.model().info()
     terms, asked = opened["terms"], {"rows": 30, "z_squared": 16, "epochs": 2, "bounty": 3 * 10**8}
     asked |= {"opener_bond": 12 * 10**8, "author_bond": 25 * 10**7}
+    asked |= {
+        f"{name}_window": 9 for name in ("open", "reveal", "commit", "update", "witness", "audit", "score")
+    }
     assert {name: terms[name] for name in asked} == asked
     assert len(terms["commitments"]) == 7
     assert (found["growth_limits"]["classes"], found["lost_cap_ppm"]) == (7, 500_000)

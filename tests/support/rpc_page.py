@@ -1,6 +1,7 @@
 """Turns the RPC reference into one static HTML page, which needs no network and no script.
 
-It knows the Markdown that `rpc_reference` writes: headings, paragraphs, tables, code and emphasis.
+It knows the Markdown that `rpc_reference` writes: headings, paragraphs, tables, indented blocks, code and
+emphasis.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ nav ul { list-style: none; margin: 0 0 1rem; padding-left: 1rem; }
 main { max-width: 52rem; padding: 1rem 2rem 4rem; }
 h3 { margin-top: 2.5rem; border-top: 1px solid #8884; padding-top: 1rem; }
 code { font-family: ui-monospace, monospace; background: #8882; padding: 0 .2em; }
+pre { font-family: ui-monospace, monospace; background: #8882; padding: .5em 1em; overflow-x: auto; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { border: 1px solid #8886; padding: .3rem .6rem; text-align: left; vertical-align: top; }
 @media (max-width: 50rem) { body { display: block; } nav { position: static; height: auto; } }
@@ -39,6 +41,9 @@ def page(reference: str) -> str:
                     contents.append((level, text))
             case "row":
                 body.append(_table([line for line in lines if not _RULE.fullmatch(line)]))
+            case "code":
+                text = "\n".join(line.removeprefix("    ") for line in lines)
+                body.append(f"<pre>{html.escape(text)}</pre>")
             case "text":
                 text = "\n".join(lines)
                 body.append(f"<p>{_inline(text)}</p>")
@@ -55,6 +60,8 @@ def page(reference: str) -> str:
 def _kind(line: str) -> str:
     if not line:
         return "blank"
+    if line.startswith("    "):
+        return "code"
     return "heading" if _HEADING.fullmatch(line) else "row" if _ROW.fullmatch(line) else "text"
 
 

@@ -25,7 +25,26 @@ Written by `python -m tests.support.rpc_reference` from the document that a node
 Requests are JSON-RPC 2.0: by POST to `/`, or over a WebSocket at `/ws`, where a client can also subscribe
 to topics. Methods marked *admin* need the header `Authorization: Bearer TOKEN` with the token in the file
 `rpc.token` of the data directory. Ids and bytes are hexadecimal text; amounts are sparks, of which a coin has
-100,000,000.
+100,000,000. Kinds, statuses and policies are numbers in results, and words in the events of topics.
+
+    curl -s http://127.0.0.1:8645/ -H 'Content-Type: application/json' \\
+      -d '{"jsonrpc": "2.0", "id": 1, "method": "chain_header", "params": {"height": 0}}'
+
+Over a WebSocket, a client sends the same requests as messages. This Python program, which needs aiohttp,
+subscribes to two topics and prints what comes: first the reply, then one message for each event. In a
+program that has Engram, `chain.events` does this (`docs/library.md`).
+
+    import asyncio, aiohttp
+    async def main():
+        async with aiohttp.ClientSession() as http, http.ws_connect("http://127.0.0.1:8645/ws") as socket:
+            params = {"topics": ["rounds", "versions"]}
+            await socket.send_json({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": params})
+            async for message in socket:
+                print(message.data)
+    asyncio.run(main())
+
+Objects of results are described where commands print them, in `docs/json.md`: `round_get` is its
+`round show`, `model_get` its `model show`. The commands add names and turn numbers into words.
 
 Both transports answer the same text alike, and strictly. The text is UTF-8 JSON of at most 2 MiB by POST
 and 256 KiB in a WebSocket message, with arrays and objects at most 64 deep and 20,000 in all; `NaN` and
