@@ -115,8 +115,8 @@ STEPS: Final = (
         1,
         "A prediction, and whose it is",
         "Any node answers what a picture shows. Because the model is integers on the chain, it also says"
-        " exactly how much the neurons of each author have added to the answer: how strongly they speak for it"
-        " (logit), and how far that puts it ahead of the next one (lead).",
+        " exactly how much the neurons of each author have added to the answer: how strongly they speak for"
+        " it (logit), and how far that puts it ahead of the next one (lead).",
         (f"engram model predict --data digits --first {QUESTION} --rows 1",),
         acts.ask_model,
         showing.prediction,
