@@ -48,9 +48,11 @@ def command(session: CommandSession, is_to_open: bool) -> None:
         return
     click.echo(url)
     if is_to_open and not opened:
-        port = urlsplit(url).port or 80
+        parts = urlsplit(url)
+        port = parts.port or 80
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         click.echo("No browser could be opened here: open this address in one on this machine.")
-        click.echo(f"From another machine, bring the port there first: ssh -L {port}:127.0.0.1:{port} HOST")
+        click.echo(f"From another machine, bring the port there first: ssh -L {port}:{host}:{port} HOST")
 
 
 def page_of(rpc: str) -> str:

@@ -32,8 +32,8 @@ def list_peers(session: CommandSession, banned: bool) -> None:
 
     "link" says whether the connection is encrypted. "height" is that of the best block that the peer has
     shown to have, by telling or fetching it, and "shown" says how long ago; it may have others by now. For an
-    address that does not answer, or that a ban keeps off, "state" gives the reason and when the node tries
-    again.
+    address that does not answer, or that a ban keeps off, a line below gives the reason and when the node
+    tries again.
 
     With --banned, "by" says who refuses the node, host or network: the operator, by `engram peer ban`, or the
     node itself, because of what its peer did, which is the reason then.
@@ -55,17 +55,29 @@ def list_peers(session: CommandSession, banned: bool) -> None:
         Column("link", lambda row: None if row["id"] is None else _link(row)),
         Column("height", lambda row: row["height"], right=True),
         Column("shown", _shown, right=True),
-        Column("state", lambda row: row["state"], whole=True),
+        Column("state", _word),
     )
+    rows = session.run(action)
     session.show_rows(
-        session.run(action),
+        rows,
         columns,
         "the node is connected to no peer and dials none: add one with `engram peer add HOST:PORT`",
     )
+    if not session.as_json:
+        for row in rows:
+            if row["id"] is None:
+                click.echo(f"{row['address']}: {row['state']}")
 
 
 def _link(peer: dict[str, Any]) -> str:
     return "encrypted" if peer["encrypted"] else "plain"
+
+
+def _word(row: dict[str, Any]) -> str:
+    """The state in one word, since the reason would fold the table."""
+    if row["id"] is not None or row["error"] is None:
+        return str(row["state"])
+    return {"peer_banned": "banned", "peer_refused": "refused"}.get(row["error"]["code"], "unreached")
 
 
 def _shown(peer: dict[str, Any]) -> str | None:
@@ -160,6 +172,14 @@ def ban(session: CommandSession, peer: str, seconds: int, reason: str) -> None:
     times = (("since", utc_text(result["since_ms"])), ("until", utc_text(result["until_ms"])))
     named = [(name, result[name]) for name in ("subject", "reason", "disconnected", "not_dialled")]
     session.show(result, (*named[:1], *times, *named[1:]))
+    for target in session.call("peer_targets") if result["not_dialled"] else ():
+        stays = target["peer"] not in (None, *result["disconnected"])
+        if stays and target["address"] in result["not_dialled"]:
+            node = short(target["peer"])
+            session.note(
+                f"the node of {target['address']}, {node}, stays connected, from an address that the ban "
+                f"does not concern; `engram peer ban {node}` refuses it wherever it is"
+            )
 
 
 @command.command("unban", example="engram peer unban 192.0.2.7\nengram peer unban 3b5c8f")

@@ -108,8 +108,10 @@ class Gauges:
     """Addresses that the operator has named and the node dials, connected or not."""
     known: int = 0
     """All addresses that there are to dial: those, the seeds, and those that the node has heard of."""
+    named_peers: int = 0
+    """Those of the named addresses whose node is connected, no matter which side has dialled."""
     intercepted: int = 0
-    """Those of them at whose last dial somebody stood between the two nodes."""
+    """The named addresses at whose last dial somebody stood between the two nodes."""
     bans: Mapping[str, int] = field(default_factory=dict)
     """How many nodes, hosts and networks are refused, by who refuses them."""
     traffic: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -258,6 +260,7 @@ def _gauges(metrics: Metrics, gauges: Gauges) -> tuple[tuple[str, str, float], .
         ("engram_base_exponent", "How often crowded blocks have raised fees by an eighth.", gauges.exponent),
         ("engram_base_fee_sparks", "The least that a transaction is charged.", gauges.base_fee),
         ("engram_peers_encrypted", "Open sessions that are encrypted.", gauges.encrypted_peers),
+        ("engram_peers_named", "Named addresses whose node is connected.", gauges.named_peers),
         ("engram_peers_intercepted", "Dialled addresses with somebody in between.", gauges.intercepted),
         ("engram_sync_target", "Height up to which blocks are fetched; 0 for none.", gauges.sync_target),
         ("engram_backfill_left", "Height below which bodies are still missing.", gauges.backfill_left),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engram.node import logs
-from engram.node.bans import Ban, Bans
+from engram.node.bans import KEY_DIGITS, Ban, Bans
 from engram.node.clock import Clock, utc_text
 from engram.p2p.errors import (
     MAX_WEIGHT,
@@ -56,17 +56,17 @@ class BanningScores(LoggedScores):
 
 def _error_of(ban: Ban, node_key: bytes | None) -> PeerUnavailable:
     """The words for people: who refuses the peer, since when, until when, why, and how that is lifted."""
+    named = ban.subject[:12] if len(ban.subject) == KEY_DIGITS else ban.subject
     times = f"from {utc_text(ban.since_ms)} until {utc_text(ban.until_ms)}"
     if ban.by_operator:
         reason = f" ({ban.reason})" if ban.reason else ""
         return PeerBanned(
-            f"the operator has banned {ban.subject}, {times}{reason}: "
-            f"`engram peer unban {ban.subject}` lifts it"
+            f"the operator has banned {named}, {times}{reason}: `engram peer unban {named}` lifts it"
         )
     if node_key is None or ban.subject != node_key.hex():
         return PeerRefused(
             f"too many nodes of {ban.host} have misbehaved: `engram peer list --banned` shows them"
         )
     return PeerRefused(
-        f"it has misbehaved ({ban.reason}) and is refused {times}: `engram peer unban {ban.subject}` lifts it"
+        f"it has misbehaved ({ban.reason}) and is refused {times}: `engram peer unban {named}` lifts it"
     )

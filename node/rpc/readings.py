@@ -71,6 +71,7 @@ class Readings:
             encrypted_peers=sum(peer.encrypted for peer in sessions),
             dialled=len(targets),
             known=self.peers.addresses_to_dial,
+            named_peers=sum(target.node_key is not None for target in targets),
             intercepted=sum(isinstance(target.error, ChannelMismatch) for target in targets),
             bans=self.bans.counts(),
             traffic=self.peers.traffic.by_message(),

@@ -223,7 +223,9 @@ def test_peers(shell: Shell) -> None:
     assert shell.json("peer", "add", "127.0.0.1:1") == {"address": "127.0.0.1:1", "ban": None}
     (unreached,) = shell.json("peer", "list")
     assert (unreached["id"], unreached["address"]) == (None, "127.0.0.1:1")
-    assert "127.0.0.1:1" in shell.text("peer", "list")
+    listed = shell.text("peer", "list")
+    assert re.search(r"^-  +127.0.0.1:1 .* (dialling|unreached) *$", listed, re.MULTILINE)
+    assert re.search(r"^127.0.0.1:1: .*(dialling|next try in)", listed, re.MULTILINE)
     assert shell.json("peer", "remove", "127.0.0.1:1")["address"] == "127.0.0.1:1"
     assert shell.error("peer", "add", "nowhere") == (65, "bad_peer_address")
 
@@ -302,7 +304,8 @@ def test_bans(shell: Shell, tmp_path: Path) -> None:
         while not is_banned(kept_off := shell.json("peer", "list")[0]):
             pass  # the session's end has not been noticed yet
         assert kept_off["address"] == address
-        assert f"engram peer unban {node_id}" in kept_off["state"]
+        assert f"engram peer unban {node_id[:12]}`" in kept_off["state"]
+        assert re.search(rf"^-  +{address} .* banned *$", shell.text("peer", "list"), re.MULTILINE)
         assert shell.json("peer", "unban", node_id[:6])["unbanned"]
         assert shell.json("peer", "list", "--banned") == []
         shell.text("peer", "remove", address)

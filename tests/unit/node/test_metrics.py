@@ -33,6 +33,7 @@ def test_the_documented_names() -> None:
         inbound_peers=3,
         outbound_peers=2,
         encrypted_peers=4,
+        named_peers=6,
         intercepted=1,
         bans={"operator": 2, "node": 3},
         traffic={("sent", "GetBlock"): 33},
@@ -50,6 +51,7 @@ def test_the_documented_names() -> None:
     assert page["engram_peers", "inbound"] == 3
     assert page["engram_peers", "outbound"] == 2
     assert page["engram_peers_encrypted", ""] == 4
+    assert page["engram_peers_named", ""] == 6
     assert page["engram_peers_intercepted", ""] == 1
     assert page["engram_p2p_bytes_total", "sent,GetBlock"] == 33
     assert (page["engram_bans", "operator"], page["engram_bans", "node"]) == (2, 3)
