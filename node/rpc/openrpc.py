@@ -36,9 +36,8 @@ TOPIC_TEXTS: Final[Mapping[str, str]] = {
     "heads": "The head has changed: {height, id, state_root, timestamp_ms, ticks, exponent, connected, "
     "disconnected}; the last two are lists of ids.",
     "transactions": "{txid, status, code, height}; the status is pending, included, failed or dropped.",
-    "rounds": "A round's phase or record has changed: {id, model, phase, epoch, status, height}; the "
-    "phase is open, draw, wait, reveal, commit, update, audit_witnesses, audit, score or closed, the status "
-    "open, decided, kept, aborted or cancelled.",
+    "rounds": "A round's phase or record has changed: {id, model, phase, epoch, status, height}; "
+    "phase and status are words.",
     "versions": "A model has a new version: {model, number, root, height}.",
     "peers": "A session with a peer has opened or ended.",
     "pace": "For which programs the blocks of a test network wait, as `miner_pace` says it.",
