@@ -51,6 +51,10 @@ def ended(*verdicts: dict[str, Any], status: int = RoundStatus.KEPT, **changes: 
             verdict("forgets_old_rows", groups=(group(), group())),
             "gets 6 unseen rows of old classes wrong that were right, more than a growth may",
         ),
+        (
+            verdict("above_threshold", groups=(group(rows=60), group(loss=20 * Q24))),
+            "its loss on the unseen rows, 0.3000 a row, is above the model's freezing threshold",
+        ),
         (verdict(), "another update of the epoch has a lower share of the baseline's loss"),
         (verdict("not_scored", share=None), "nobody had it scored on every part"),
     ],
