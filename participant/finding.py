@@ -116,5 +116,6 @@ def chosen(kind: str, items: Sequence[Mapping[str, Any]], beginning: str | None)
     if not ids:
         raise IdNotFound(f"the chain has no {kind} yet", got=beginning)
     if found:
-        raise IdAmbiguous(f"there are several such {kind}s, name one of them: {names}", got=beginning)
+        such = "such " if beginning else ""
+        raise IdAmbiguous(f"there are several {such}{kind}s, name one of them: {names}", got=beginning)
     raise IdNotFound(f"the chain has no such {kind}; it has: {names}", got=beginning)

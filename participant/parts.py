@@ -78,7 +78,11 @@ def split_parts(
     Raises `NotEnoughRows` if the data have fewer than `count * rows` rows.
     """
     if data.rows < count * rows:
-        raise NotEnoughRows("the data set is too small for these parts", expected=count * rows, got=data.rows)
+        raise NotEnoughRows(
+            f"the data set is too small for {count} parts of {rows} rows",
+            expected=count * rows,
+            got=data.rows,
+        )
     chosen = deal(data.shuffled(rng), count, rows)
     return [SaltedPart(entropy(32), part_bytes(part.features, part.labels)) for part in chosen]
 

@@ -22,7 +22,7 @@ from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.participant.datasets import Dataset
-from engram.participant.errors import GrowthImpossible, OldRowsMissing
+from engram.participant.errors import GrowthImpossible, NotEnoughRows, OldRowsMissing
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.round_terms import Caps, RoundWindows, round_terms
 from engram.participant.selection import RowSource, check_inputs, check_labels
@@ -212,9 +212,13 @@ def _fresh(data: Dataset, classes: int, plan: RoundPlan, model: ModelPlan) -> tu
 def _terms(
     spec: ChainSpec, plan: RoundPlan, kind: RoundKind, base: _Base, data: Dataset
 ) -> tuple[RoundSecrets, RoundTerms]:
-    """The parts of the plan, made of `data`, and the terms of the round. Raises `OldRowsMissing`."""
+    """The parts of the plan, made of `data`, and the terms of the round.
+
+    Raises `NotEnoughRows`, `OldRowsMissing`.
+    """
     rules = spec.rules
     count, rows, sealed = part_shape(rules, plan, data.rows)
+    check_sealed_rows(rules, count, rows, sealed)
     secrets = _secrets(data, plan.seed, count, rows)
     network, bounty = base.head.spec, plan.bounty
     if kind == RoundKind.TRAIN:
@@ -255,6 +259,17 @@ def part_shape(rules: Rules, plan: RoundPlan, rows: int) -> tuple[int, int, int]
     count = rules.min_parts if plan.parts is None else plan.parts
     each = min(MOST_ROWS, max(1, rows // count)) if plan.rows is None else plan.rows
     return count, each, rules.min_sealed if plan.sealed is None else plan.sealed
+
+
+def check_sealed_rows(rules: Rules, count: int, rows: int, sealed: int) -> None:
+    """Raises `NotEnoughRows` if the parts are smaller than the chain allows for so many sealed ones."""
+    if sealed and rows < (least := -(-rules.min_sealed_rows // sealed)):
+        raise NotEnoughRows(
+            f"the parts are too small: {least} rows or more must be in each of the {count}, "
+            f"{count * least} in all",
+            expected=least,
+            got=rows,
+        )
 
 
 def check_old_rows(secrets: RoundSecrets, old_classes: int, least: int) -> None:

@@ -37,10 +37,9 @@ _WORDS: Final = MappingProxyType(
         "forgets_a_class": "gets more than half of the unseen rows of an old class wrong",
         "old_loss_rises": "has too much loss on the unseen rows of old classes",
         "no_half_weighs": "neither of the two growths that it unites has proved a gain alone",
-        "above_threshold": "its loss on the unseen rows is above the model's freezing threshold",
     }
 )
-"""Reasons why no reward was paid, by code. `_worded` words two more, and adds numbers."""
+"""Reasons why no reward was paid, by code. `_worded` words three more, and adds numbers."""
 _SIDES: Final = ("the opener's rows", "the witnesses' rows")
 
 
@@ -164,6 +163,13 @@ def _worded(code: str, verdict: Mapping[str, Any]) -> str:
     if code == "forgets_old_rows":
         lost = sum(group["forgotten"] for group in verdict["groups"])
         return f"gets {lost} unseen rows of old classes wrong that were right, more than a growth may"
+    if code == "above_threshold":
+        groups = verdict["groups"]
+        loss = mean_loss(sum(each["loss"] for each in groups), sum(each["rows"] for each in groups))
+        return (
+            f"its loss on the unseen rows, {loss} a row, is above the model's freezing threshold, which "
+            "`engram model show` tells: train on more rows, or found a model with a higher --threshold"
+        )
     words = _WORDS[code]
     if code == "not_best_of_epoch" and verdict["share"] is not None:
         return f"{words}; this one has {_left(verdict)} of it left"

@@ -33,6 +33,8 @@ SCALES: Final = ("auto", "columns", "all", "none")
 MISSING: Final = ("refuse", "drop", "mean")
 _MOST_BYTES: Final = 2**25
 _CHUNK_VALUES: Final = 2**20
+_EXTEND: Final = "`engram data convert --extend` makes further classes of them"
+_LEAVE_OUT: Final = f"if the file is converted already, leave --mapping out, else {_EXTEND}"
 
 
 @dataclass(frozen=True)
@@ -214,9 +216,10 @@ def mapped(table: RawTable, mapping: DataMapping, *, drop: bool = False) -> Mapp
     names = {name: number for number, name in enumerate(mapping.classes)}
     unknown = [name for name in table.labels.names if name not in names]
     if unknown:
+        converted = table.format == "npz" and table.labels.are_numbers
         raise LabelUnknown(
             f"{table.name} has labels that the mapping does not know: {', '.join(map(repr, unknown[:5]))}; "
-            "`engram data convert --extend` makes further classes of them",
+            f"{_LEAVE_OUT if converted else _EXTEND}",
             got=unknown[:5],
         )
     numbers = np.array([names[name] for name in table.labels.names] + [NO_LABEL], dtype=np.int64)
@@ -228,7 +231,7 @@ def mapped(table: RawTable, mapping: DataMapping, *, drop: bool = False) -> Mapp
         if not drop:
             raise ValuesMissing(
                 f"{table.name} lacks values or labels, the first in row {int(left.argmax()) + 1}: `engram "
-                "data convert --missing` fills values, or leaves such rows out",
+                "data convert` with --missing mean fills values, with --missing drop it leaves such rows out",
                 got=int(left.sum()),
             )
         values, labels = values[~left], labels[~left]

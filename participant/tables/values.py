@@ -23,8 +23,8 @@ def plain_features(table: RawTable) -> npt.NDArray[np.uint8]:
     if bool(missing.any()):
         row = int(missing.any(axis=1).argmax())
         raise ValuesMissing(
-            f"{table.name} lacks values, the first in row {row + 1}: `engram data convert --missing` fills "
-            "them or leaves such rows out",
+            f"{table.name} lacks values, the first in row {row + 1}: `engram data convert` with "
+            "--missing mean fills them, with --missing drop it leaves such rows out",
             got=int(missing.sum()),
         )
     raise FeatureOutOfRange(

@@ -52,6 +52,10 @@ def ended(*verdicts: dict[str, Any], status: int = RoundStatus.KEPT, **changes: 
             "gets 6 unseen rows of old classes wrong that were right, more than a growth may",
         ),
         (
+            verdict("above_threshold", groups=(group(rows=60), group(loss=20 * Q24))),
+            "its loss on the unseen rows, 0.3000 a row, is above the model's freezing threshold",
+        ),
+        (
             verdict(),
             "another update of the epoch has a lower share of the baseline's loss; "
             "this one has 25.0% of it left",
