@@ -50,7 +50,7 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
 
     `rate` is `digests_per_s` of this machine.
     """
-    from engram.consensus.chainspec import spec_id
+    from engram.consensus.chainspec import has_work, spec_id
     from engram.primitives.types import ZERO_HASH
     from engram.statemachine.rounds.records import RoundKind
 
@@ -68,6 +68,7 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
         "checkpoint": report.checkpoint.hex() if report.checkpoint else None,
         "vouched": report.vouched,
         "min_work": report.min_work,
+        "has_work": has_work(report.spec),
         "work": report.work,
         "chain_work": report.chain_work,
         "work_seconds_here": round(report.work / rate, 1),
@@ -143,6 +144,17 @@ def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
     ]
     if known["version"] and (dependent := _dependence(known["witnesses"])):
         said.append(dependent)
+    if any(item["version"] < known["version"] for item in known["lineage"]):
+        said.append(
+            f"How the neurons of earlier versions were measured, and by whom: the proof holds the round of "
+            f"version {known['version']} alone. Ask for a proof of each version that brought some."
+        )
+    if not known["has_work"]:
+        said.append(
+            f"That the chain {known['chain']} has one history: its blocks carry no work, so whoever makes "
+            "them can make another history at any time, at no cost. Such a chain is for development; no "
+            "decision about people should rest on it."
+        )
     if not weights_checked:
         said.append("That a file of weights is this version: check the file with --model FILE.")
     return said
@@ -197,12 +209,16 @@ def _grounds(known: dict[str, Any], place: str, rate: float) -> list[str]:
         "Nothing yet. The file does not contradict itself and follows the rules of its chain, but anybody "
         f"could have made it. The facts below hold only if {place}, is genuine.",
         f"To forge that block with {confirmations} takes {work}: {here}. Give --min-work with more than a "
-        "forger can afford; or give --checkpoint with the id of a block that you trust.",
+        "forger can afford; or give --checkpoint with the id of a block that you trust."
+        if known["has_work"]
+        else "To forge that block costs nothing, because blocks of the chain "
+        f"{known['chain']} carry no work. Give --checkpoint with the id of a block that you trust.",
     ]
     if known["checkpoint"]:
+        remedy = ", or give --min-work as well" if known["has_work"] else ""
         said.append(
             f"Your checkpoint {short(known['checkpoint'])} comes before that block, so it does not vouch for "
-            "it: name that block itself or a later one, or give --min-work as well."
+            f"it: name that block itself or a later one{remedy}."
         )
     return said
 

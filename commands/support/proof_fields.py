@@ -26,9 +26,7 @@ def record_fields(known: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
 
 
 def _chain(known: Mapping[str, Any]) -> dict[str, Any]:
-    block, head, work = known["block"], known["head"], known["work"]
-    above = known["confirmations"]
-    asked = f"; you asked for {known['min_work']:,}" if known["min_work"] else ""
+    block, head, above = known["block"], known["head"], known["confirmations"]
     return _said(
         {
             "name": known["chain"],
@@ -38,9 +36,16 @@ def _chain(known: Mapping[str, Any]) -> dict[str, Any]:
             "id of that block": block["id"],
             "blocks on top": f"{above:,}, up to height {head['height']}" if above else "none",
             "your checkpoint": known["checkpoint"],
-            "work to forge it": f"{work:,} hash attempts{asked}" if work else None,
+            "work to forge it": _work(known),
         }
     )
+
+
+def _work(known: Mapping[str, Any]) -> str | None:
+    if not known["has_work"]:
+        return "none: blocks of this chain carry no work"
+    asked = f"; you asked for {known['min_work']:,}" if known["min_work"] else ""
+    return f"{known['work']:,} hash attempts{asked}" if known["work"] else None
 
 
 def _model(known: Mapping[str, Any]) -> dict[str, Any]:
