@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from engram.consensus.chainspec import ONE_WORK_TARGET
 from engram.consensus.proof import ProofReport, verify_bundle
 from engram.library.proof_words import digests_per_s, duration, facts, limits, proves
 from engram.nn.growth import Growth
@@ -69,6 +70,22 @@ def test_without_an_anchor() -> None:
     assert "takes about 8,190 hash attempts: about 1 minute on one core of this machine" in proved
     assert "with 1 block on top of it" in proved
     assert "without an anchor you know of nobody who has" in unproved
+
+
+def test_a_chain_without_work_is_said_to_be_one() -> None:
+    """Nobody is told to ask for work there, with an anchor and without."""
+    spec = replace(SPEC, pow="none", genesis_target=ONE_WORK_TARGET, max_target=ONE_WORK_TARGET)
+    line = mined_line(spec, 2, TREE.root)
+    bundle = bundle_of(line, TREE, spec=spec)
+    for checkpoint in (None, line[1].id, line[2].id):
+        checked = verify_bundle(bundle, spec, line[-1].timestamp_ms, checkpoint=checkpoint)
+        proved, unproved = said(checked)
+        assert not facts(checked, RATE)["has_work"]
+        assert "--min-work" not in proved
+        assert ("costs nothing" in proved) is not checked.anchored
+        assert "has one history: its blocks carry no work" in unproved
+    assert checked.anchored
+    assert "carry no work" not in said(report(checkpoint=LINE[3].id))[1]
 
 
 def test_a_checkpoint_before_the_block_is_no_anchor() -> None:
