@@ -131,9 +131,8 @@ DAEMON: Final = (
 @click.option(
     "--min-work",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="The least work, in expected digests, that a proof of the model must show.",
+    help="The least work, in expected digests, that a proof of the model must show. Default: 1. On a chain "
+    "whose blocks carry no work, none can be asked for: there the node that is asked is believed.",
 )
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=0, help="Where to answer on 127.0.0.1. Default: any."
@@ -238,16 +237,20 @@ async def _opened(
     session: CommandSession, model: str | None, memory: Path | None, options: dict[str, Any], report: Report
 ) -> AsyncIterator[tuple[Learner, Path]]:
     """The learner that the options ask for, and its own folder."""
+    from engram.consensus.chainspec import has_work
+    from engram.consensus.proof import check_has_work
     from engram.node.datadir import read_spec
     from engram.participant.learn.learner import Learner, Places
     from engram.participant.memory.slow import Trust
 
+    spec, min_work = read_spec(session.config.data_dir), options.pop("min_work")
+    if min_work is None:
+        min_work = 1 if has_work(spec) else 0
+    check_has_work(spec, min_work)
     key = session.unlock()
-    spec = read_spec(session.config.data_dir)
     access = _access(session, key, report)
     async with access.look() as client:
         identity = bytes.fromhex(await find_model(client, model))
-    min_work = options.pop("min_work")
     settings = _settings(options)
     folder = _folder(session, memory, identity)
     places = Places(folder.path / OWN, session.rounds_folder)

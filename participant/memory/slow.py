@@ -63,7 +63,9 @@ class Trust:
     """The chain."""
     model: Hash
     min_work: int
-    """The least work, in expected hash attempts, of the proven block and those after it."""
+    """The least work, in expected hash attempts, of the proven block and those after it; 0 on a chain without
+    work, where whoever is asked is believed.
+    """
     confirmations: int = CONFIRMATIONS
 
 

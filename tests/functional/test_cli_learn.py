@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engram.consensus.chainspec import dev
 from engram.node.datadir import make_data_dir
 from tests.support.cli import Shell
 from tests.support.dev_node import PASSPHRASE, dev_spec, write_keys
@@ -39,4 +40,13 @@ def test_options_of_the_daemon_are_not_taken_in_vain(shell: Shell) -> None:
 
 
 def test_a_node_is_needed_to_begin(shell: Shell) -> None:
+    assert shell.error("learn", "--model", "3fa2") == (69, "node_unreachable")
+
+
+def test_work_is_asked_for_only_where_blocks_carry_some(tmp_path: Path) -> None:
+    """By default none is asked for on a chain for development, so that the daemon learns there, too."""
+    make_data_dir(tmp_path, dev((), 1))
+    shell = Shell(tmp_path, {"ENGRAM_PASSPHRASE": PASSPHRASE, "ENGRAM_KEY": "alice"})
+    shell.json("key", "new", "alice")
+    assert shell.error("learn", "--model", "3fa2", "--min-work", "5") == (65, "no_work")
     assert shell.error("learn", "--model", "3fa2") == (69, "node_unreachable")
