@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from engram.commands.guided.openings import STEPS, Opening
 from engram.commands.guided.playground import Playground
+from engram.commands.support.phases import PHASES
 
 if TYPE_CHECKING:
     from engram.library.rounds import AsyncRound
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
     from engram.participant.notices import Notice
 
 Part = Callable[[], Coroutine[Any, Any, None]]
-
-_PHASES: Final = {
-    "open": "witnesses seal parts",
-    "draw": "the chain draws parts",
-    "wait": "a gap",
-    "reveal": "the opener reveals parts",
-    "commit": "authors train and commit",
-    "update": "authors reveal",
-    "audit_witnesses": "witnesses open their parts",
-    "audit": "the opener opens the sealed parts",
-    "score": "the chain scores",
-    "closed": "the round is settled",
-}
 
 
 async def play(ground: Playground, opening: Opening, round_id: str) -> None:
@@ -155,7 +143,7 @@ async def _follow(ground: Playground, client: RpcClient, round_id: str) -> None:
             found = await client.call("round_get", id=round_id)
             calendar, tick = found["calendar"], int(found["tick"])
             first, last = calendar["open"][0], calendar["score"][1]
-            ground.narrator.phase(_PHASES.get(found["phase"], found["phase"]), tick - first, last - first + 1)
+            ground.narrator.phase(PHASES[found["phase"]], tick - first, last - first + 1)
 
 
 async def _with_updates(ground: Playground, opening: Opening, client: RpcClient, round_id: str) -> list[str]:

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from engram.commands.support.phases import PHASES
 from engram.participant.coins import SPARKS_PER_COIN
 from engram.participant.demo.report import DemoReport, ScoreRow, VersionRow
 from engram.participant.demo.stage import RoundNow
@@ -26,18 +27,6 @@ NEW: Final = "green"
 BAR_CELLS: Final = 24
 BLOCK_CELLS: Final = 32
 """Cells of the largest network's neurons."""
-PHASES: Final = MappingProxyType(
-    {
-        "open": "the chain draws which parts are revealed",
-        "reveal": "the founder reveals them",
-        "commit": "authors train, and commit to updates",
-        "update": "authors reveal their updates",
-        "witness": "the witness opens their sealed part",
-        "audit": "the founder opens the sealed parts",
-        "score": "every node scores the updates on rows that nobody had seen",
-        "gap": "the round is settled",
-    }
-)
 CHEATS: Final = MappingProxyType(
     {
         "loss_mismatch": "a false loss",
@@ -75,7 +64,7 @@ def round_bar(now: RoundNow, *, is_over: bool) -> RenderableType:
     epoch = f", epoch {now.epoch + 1} of {now.epochs}" if now.phase in ("commit", "update") else ""
     blocks = "1 block" if now.left == 1 else f"{now.left} blocks"
     grid.add_row(title, bar, Text(f"{now.phase}{epoch}: {blocks}, {now.left_s:.1f} s"))
-    return Group(grid, Text(f"  {PHASES.get(now.phase, '')}", style="dim"))
+    return Group(grid, Text(f"  {PHASES[now.phase]}", style="dim"))
 
 
 def scoreboard(rows: Iterable[ScoreRow]) -> Group:

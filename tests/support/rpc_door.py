@@ -153,3 +153,13 @@ async def opened(**settings: Any) -> AsyncIterator[Door]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def handshake_status(door: Door, headers: dict[str, str]) -> int:
+    """The status with which a WebSocket is opened, 101, or refused."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.ws_connect(door.url + "/ws", headers=headers):
+                return 101
+        except aiohttp.WSServerHandshakeError as refusal:
+            return refusal.status

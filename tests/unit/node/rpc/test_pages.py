@@ -9,7 +9,7 @@ from yarl import URL
 
 from engram.node.explorer.serving import HEADERS, PREFIX, STATIC, TYPES, read_pages
 from engram.node.rpc.limits import RpcLimits
-from tests.support.rpc_door import TOKEN, Door, opened
+from tests.support.rpc_door import TOKEN, Door, handshake_status, opened
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -144,23 +144,24 @@ async def test_pages_of_others_are_refused(door: Door) -> None:
     for origin in FOREIGN:
         named = {"Origin": origin.format(port=door.server.port)}
         for extra in ({}, BEARER):
-            assert await handshake(door, named | extra) == 403, origin
+            assert await handshake_status(door, named | extra) == 403, origin
             assert (await get(door, PREFIX + "app.js", **named, **extra))[0] == 403, origin
 
 
 async def test_a_name_that_a_stranger_points_here_opens_nothing(door: Door) -> None:
     """DNS rebinding: the page's origin is the Host that its browser asks for, and neither is known."""
     name = f"evil.example:{door.server.port}"
-    assert await handshake(door, {"Host": name, "Origin": f"http://{name}"}) == 403
+    assert await handshake_status(door, {"Host": name, "Origin": f"http://{name}"}) == 403
     assert (await get(door, PREFIX, Host=name))[0] == 403
 
 
 async def test_behind_a_proxy_the_pages_have_its_name() -> None:
     async with opened(pages=read_pages(), names=["node.example"]) as door:
         own = {"Host": "node.example", "Origin": "https://node.example"}
-        assert await handshake(door, own) == 101
-        assert await handshake(door, own | {"Origin": "https://other.example"}) == 403
-        assert await handshake(door, {"Origin": "https://node.example"}) == 403  # the proxy hides the Host
+        assert await handshake_status(door, own) == 101
+        assert await handshake_status(door, own | {"Origin": "https://other.example"}) == 403
+        hidden = {"Origin": "https://node.example"}
+        assert await handshake_status(door, hidden) == 403, "the proxy hides the Host"
 
 
 async def test_files_have_their_turn_as_all_requests_have() -> None:
@@ -181,13 +182,4 @@ async def test_files_have_their_turn_as_all_requests_have() -> None:
 async def test_without_the_explorer_there_is_no_page() -> None:
     async with opened() as door:
         assert (await get(door, PREFIX))[0] == 404
-        assert await handshake(door, {"Origin": f"http://127.0.0.1:{door.server.port}"}) == 403
-
-
-async def handshake(door: Door, headers: dict[str, str]) -> int:
-    async with aiohttp.ClientSession() as session:
-        try:
-            async with session.ws_connect(door.url + "/ws", headers=headers):
-                return 101
-        except aiohttp.WSServerHandshakeError as refusal:
-            return refusal.status
+        assert await handshake_status(door, {"Origin": f"http://127.0.0.1:{door.server.port}"}) == 403

@@ -18,7 +18,7 @@ from engram.node.rpc.events import EventHub
 from engram.node.rpc.limits import RpcLimits
 from tests.support.faults import Played, inputs
 from tests.support.p2p_chain import WAIT_S
-from tests.support.rpc_door import BLOB, TOKEN, Door, new_server, opened
+from tests.support.rpc_door import BLOB, TOKEN, Door, handshake_status, new_server, opened
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
@@ -93,15 +93,6 @@ async def test_no_token_but_the_right_one_opens_anything(door: Door) -> None:
                 assert (response.status, document["error"]["data"]["code"]) == (401, "unauthorized"), token
                 assert response.headers["WWW-Authenticate"] == "Bearer"
     assert (await door.post(document=PING | {"method": "stop"}, headers=TOKENS["right"]))[0] == 200
-
-
-async def handshake_status(door: Door, headers: dict[str, str]) -> int:
-    async with aiohttp.ClientSession() as session:
-        try:
-            async with session.ws_connect(door.url + "/ws", headers=headers):
-                return 101
-        except aiohttp.WSServerHandshakeError as refusal:
-            return refusal.status
 
 
 async def test_a_request_without_a_host_is_refused(door: Door) -> None:

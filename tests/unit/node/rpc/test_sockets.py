@@ -14,7 +14,7 @@ from engram.node.rpc.events import EventHub
 from engram.node.rpc.limits import RpcLimits
 from engram.node.rpc.server import MAX_MESSAGE_BYTES
 from engram.p2p.acceptor import AcceptLimits
-from tests.support.rpc_door import TOKEN, Door, opened
+from tests.support.rpc_door import TOKEN, Door, handshake_status, opened
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 OWNER = {"Authorization": f"Bearer {TOKEN}"}
@@ -24,15 +24,6 @@ OWNER = {"Authorization": f"Bearer {TOKEN}"}
 async def door() -> AsyncIterator[Door]:
     async with opened() as door:
         yield door
-
-
-async def handshake_status(door: Door, headers: dict[str, str]) -> int:
-    async with aiohttp.ClientSession() as session:
-        try:
-            async with session.ws_connect(door.url + "/ws", headers=headers):
-                return 101
-        except aiohttp.WSServerHandshakeError as refusal:
-            return refusal.status
 
 
 class Socket:
