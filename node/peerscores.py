@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engram.node import logs
-from engram.node.bans import KEY_DIGITS, Ban, Bans
+from engram.node.bans import Ban, Bans
 from engram.node.clock import Clock, utc_text
 from engram.p2p.errors import (
     MAX_WEIGHT,
@@ -56,7 +56,7 @@ class BanningScores(LoggedScores):
 
 def _error_of(ban: Ban, node_key: bytes | None) -> PeerUnavailable:
     """The words for people: who refuses the peer, since when, until when, why, and how that is lifted."""
-    named = ban.subject[:12] if len(ban.subject) == KEY_DIGITS else ban.subject
+    named = ban.subject  # in full: somebody could make a key that begins in the same way
     times = f"from {utc_text(ban.since_ms)} until {utc_text(ban.until_ms)}"
     if ban.by_operator:
         reason = f" ({ban.reason})" if ban.reason else ""

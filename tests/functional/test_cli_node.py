@@ -304,7 +304,7 @@ def test_bans(shell: Shell, tmp_path: Path) -> None:
         while not is_banned(kept_off := shell.json("peer", "list")[0]):
             pass  # the session's end has not been noticed yet
         assert kept_off["address"] == address
-        assert f"engram peer unban {node_id[:12]}`" in kept_off["state"]
+        assert f"engram peer unban {node_id}`" in kept_off["state"]
         assert re.search(rf"^-  +{address} .* banned *$", shell.text("peer", "list"), re.MULTILINE)
         assert shell.json("peer", "unban", node_id[:6])["unbanned"]
         assert shell.json("peer", "list", "--banned") == []
