@@ -242,8 +242,8 @@ def local(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpe
 def dev(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpec:
     """A chain for development: the rules of `local`, and blocks that cost no work.
 
-    A miner makes a block the moment a transaction waits. `block_time_ms` is the pace of a round for which no
-    program holds blocks. Raises as `local` does.
+    A miner makes a block the moment a transaction waits. `block_time_ms` is the pace of a round for which
+    fewer than two programs hold blocks. Raises as `local` does.
     """
     spec = local(allocations, genesis_time_ms)
     target = ONE_WORK_TARGET

@@ -33,7 +33,8 @@ WINDOWS: Final = MappingProxyType(
     }
 )
 """Phases of a few blocks. They wait for everybody who plays, so they need not last."""
-BLOCK_MS: Final = 100
+BLOCK_MS: Final = 250
+"""The pace of a round that one program plays alone; two or more go on as fast as they are ready."""
 
 
 def dev_key(name: str) -> PrivateKey:

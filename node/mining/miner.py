@@ -226,14 +226,15 @@ class Miner:
 
     async def _is_due(self, builder: ThreadPoolExecutor, head: BlockRef) -> bool:
         """Whether a round on a node that mines on demand is owed an empty block: its calendar goes on at the
-        chain's pace; on a chain without work, as fast as those who play it and hold blocks are ready. One
-        that is owed later wakes the miner then.
+        chain's pace; on a chain without work, as fast as those who play it and hold blocks are ready, once
+        there are two of them. One that is owed later wakes the miner then.
         """
         if self._is_idle or not self._pacing.may_mine_empty():
             return False
         if not await in_worker(builder, self._round_runs, head):
             return False
-        return (not self._works and self._pacing.programs > 0) or self._has_come(head)
+        # One who plays alone gets the chain's pace: the others may be about to begin.
+        return (not self._works and self._pacing.programs > 1) or self._has_come(head)
 
     def _has_come(self, head: BlockRef) -> bool:
         """Whether the chain's block time has passed since the head. If not, wakes the miner then."""
