@@ -21,7 +21,7 @@ from engram.commands.support.round_fields import kind_name, round_fields, status
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import mean_loss
-from engram.commands.support.verdicts import with_verdicts
+from engram.commands.support.verdicts import with_failed, with_verdicts
 from engram.node.rpc.outcomes import outcomes
 from engram.participant.coins import format_coins
 from engram.participant.finding import find_model, find_round
@@ -98,8 +98,11 @@ def show(session: CommandSession, round_: str | None, why: bool) -> None:
     """Show one round: its state, its calendar, its parts and its terms.
 
     "why" explains how each candidate does, or why the round ended as it did. With --why the command lists the
-    updates, with a code for every reason why no reward was paid; with --json, too. An update of which the
-    reveal was refused is no candidate: `engram tx show` on the reveal names the rule that it broke.
+    updates, with a code for every reason why no reward was paid; with --json, too.
+
+    "caught" are the transactions of the round that failed in their block, such as an update that does not
+    have the loss which its author claims: who sent it, why it failed, and the bond that was lost. Such an
+    update is no candidate, so it is not under "why".
 
     "calendar" gives the first and last tick of each phase; where a phase ends early, the next ones move up.
     "carried" are pots of earlier rounds that were refused; authors get of them the same shares as of the pot.
@@ -110,7 +113,7 @@ def show(session: CommandSession, round_: str | None, why: bool) -> None:
 
     async def action(client: RpcClient) -> dict[str, Any]:
         found = await client.call("round_get", id=await find_round(client, round_))
-        return await with_verdicts(client, found)
+        return await with_failed(client, await with_verdicts(client, found))
 
     result = session.run(action)
     if not why:

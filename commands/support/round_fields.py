@@ -10,13 +10,15 @@ from typing import Any
 
 from engram.commands.support.output import short
 from engram.commands.support.units import mean_loss
-from engram.commands.support.verdicts import verdict_fields
+from engram.commands.support.verdicts import failed_fields, verdict_fields
 from engram.node.rpc.outcomes import due_text
 from engram.participant.coins import format_coins
 
 
 def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
-    """Names and values to print; empty ones are left out. `round_` is what `with_verdicts` gives."""
+    """Names and values to print; empty ones are left out. `round_` is what `with_verdicts` gives,
+    and may have what `with_failed` adds.
+    """
     terms, rows = round_["terms"], round_["terms"]["rows"]
     fields: list[tuple[str, object]] = [
         ("round", round_["id"]),
@@ -24,6 +26,7 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         ("status", status_name(round_["status"])),
         *([("due", due)] if (due := due_text(round_)) is not None else []),
         *verdict_fields(round_),
+        *failed_fields(round_),
         *_course(round_),
         ("kind", f"{kind_name(terms['kind'])} from version {round_['version']}, {round_['classes']} classes"),
         ("opener", round_["opener"]),

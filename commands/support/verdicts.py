@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from engram.node.amounts import format_coins
 from engram.node.rpc.outcomes import reasons
 
 if TYPE_CHECKING:
@@ -27,3 +28,26 @@ async def with_verdicts(client: RpcClient, round_: dict[str, Any]) -> dict[str, 
 def verdict_fields(round_: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
     """The field "why" with the reasons; empty if there are none."""
     return [("why", found)] if (found := reasons(round_)) else []
+
+
+async def with_failed(client: RpcClient, round_: dict[str, Any]) -> dict[str, Any]:
+    """Adds to a round under `failed` its transactions that failed in their block, in the chain's order."""
+    found: list[Any] = []
+    first: int | None = 0
+    while first is not None:
+        page = await client.call("round_failures", id=round_["id"], first=first)
+        found += page["failed"]
+        first = page["next"]
+    return {**round_, "failed": found}
+
+
+def failed_fields(round_: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
+    """The field "caught", with a line for each transaction of the round that failed; empty without any."""
+    lines = [_failed_line(failed) for failed in round_.get("failed", ())]
+    return [("caught", lines)] if lines else []
+
+
+def _failed_line(failed: Mapping[str, Any]) -> str:
+    epoch = "" if failed["epoch"] is None else f"epoch {failed['epoch']}, "
+    burned = f"; lost a bond of {format_coins(failed['bond_burned'])} coins" if failed["bond_burned"] else ""
+    return f"{epoch}{failed['author']}: {failed['action']}: {failed['why']}{burned} [{failed['code']}]"

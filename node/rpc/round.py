@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from engram.node.rpc.failures import failures
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.outcomes import due_text, outcomes, reasons
@@ -55,6 +56,19 @@ class RoundMethods:
         one.
         """
         return await self.views.slow.run(self._outcomes, id)
+
+    @rpc_method()
+    async def round_failures(self, id: bytes, first: int | None = None) -> dict[str, Any]:
+        """The transactions of a round that failed in their block, such as a claim of a loss that the update
+        does not have: who sent it, what it tried, why it failed, and the bond that was burned.
+
+        `claimed_loss` and `recomputed_loss` are sums over `rows` rows; the latter is null where the state
+        before the block is pruned. One call reads at most 1,000 blocks: `next` is the height from which the
+        next call goes on, as its `first`, or null. `before_snapshot` says that blocks of the round can be
+        older than the snapshot that this node began with, so that it has no receipts of them.
+        """
+        view = self.views.now()
+        return await self.views.slow.run(failures, view, self.views.scorer, self.render, id, first)
 
     def _outcomes(self, identity: bytes) -> dict[str, Any]:
         view = self.views.now()

@@ -108,6 +108,20 @@ class RevealUpdate:
             state.put(noted)
         return Outcome((*entry.events, *happened), blobs=brought_tensors(self.update.tensors))
 
+    def fault(self, state: State, ctx: BlockContext, sender: Address) -> Invalid | None:
+        """What is wrong with the claim, with what is true instead; None if it is true. Changes nothing.
+
+        `apply` leaves only a code in the receipt. Whoever has the state before the block can ask here what
+        was expected. Raises what `cost` raises, and `MissingBlob`.
+        """
+        trial = state.child()
+        entry, _ = self._enter(trial, ctx, sender)
+        try:
+            self._judge(trial, ctx, entry, sender)
+        except Invalid as error:
+            return error
+        return None
+
     def _enter(self, state: State, ctx: BlockContext, sender: Address) -> tuple[EnteredRound, Commit]:
         entry = enter(state, ctx, self.round, Phase.UPDATE)
         check_epoch(entry, self.epoch)

@@ -1,0 +1,203 @@
+"""Finds the transactions of a round that failed in their block: claims that were not true, and broken duties.
+
+A failed transaction leaves no record in the state, only a receipt with a code. So the receipts of the blocks
+in which the round was open are read, from where it was opened to where it ended. Of a claimed loss it is
+computed again what the loss is, as long as the state before the block is kept. What no block may hold, such
+as a copied update, is not on the chain and cannot be found here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from engram.consensus.context import block_context
+from engram.node.amounts import mean_loss
+from engram.node.errors import StatePruned
+from engram.node.rpc.headview import HeadView
+from engram.node.rpc.render import Renderer
+from engram.node.storage.store import BlockRef
+from engram.primitives import keys
+from engram.primitives.errors import ChainError, Invalid, NotReady, error_classes
+from engram.primitives.types import Hash
+from engram.statemachine.receipt import Receipt, Status
+from engram.statemachine.record import u32
+from engram.statemachine.records import Version
+from engram.statemachine.rounds.errors import LossMismatch
+from engram.statemachine.rounds.records import Round
+from engram.statemachine.scoring import Scorer
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Transaction, TxPayload
+from engram.statemachine.transactions import TX_TYPES, decode_payload
+from engram.statemachine.transactions.reveal_part import RevealPart
+from engram.statemachine.transactions.reveal_sealed import RevealSealed
+from engram.statemachine.transactions.reveal_update import RevealUpdate
+from engram.statemachine.transition import begin_block
+
+MOST_BLOCKS: Final = 1_000
+"""One call reads the receipts of so many blocks at most."""
+MOST_FAILURES: Final = 16
+"""After so many failures a call reads no further block, because each can cost the scoring of an update."""
+_ACTIONS: Final = {
+    RevealUpdate: "revealed an update",
+    RevealPart: "revealed a validation part",
+    RevealSealed: "opened a sealed part",
+}
+
+
+@dataclass(frozen=True)
+class RoundFailures:
+    """Looks for what failed in one round, as of one head."""
+
+    view: HeadView
+    scorer: Scorer
+    render: Renderer
+    round: Round
+
+    def read(self, first: int | None) -> dict[str, Any]:
+        """Failures in the order of the chain, at most those of `MOST_BLOCKS` blocks.
+
+        `first` is the height to go on from, the `next` of an earlier answer. It reads the disk and may score
+        updates. Raises `DamagedBody`.
+        """
+        opened, is_whole = self._opening()
+        first = opened if first is None else max(opened, first)
+        found: list[dict[str, Any]] = []
+        height, has_ended = first, False
+        while height <= self.view.head.height and height - first < MOST_BLOCKS and not has_ended:
+            ref = self.view.block(height, None)
+            receipts = self.view.store.receipts(ref)
+            found += self._of_block(ref, receipts)
+            has_ended = self._is_last(receipts)
+            height += 1
+            if len(found) >= MOST_FAILURES:
+                break
+        return {
+            "failed": found,
+            "from_height": first,
+            "to_height": height - 1,
+            "next": None if has_ended or height > self.view.head.height else height,
+            "before_snapshot": not is_whole,
+        }
+
+    def _opening(self) -> tuple[int, bool]:
+        """The height to begin at, and whether it is known that no earlier block belongs to the round.
+
+        There are no fewer blocks than ticks, and the version that the round improves was there before it. So
+        where the states are pruned, the search begins at the later of the two.
+        """
+        view, pruned = self.view, self.view.store.pruned()
+        version = view.state.get(Version, self.round.model, u32(self.round.version))
+        least = max(1, self.round.opened, version.height)
+        # The round is in the state after `last`; at every step it is not in the state after `first`.
+        first, last = max(least - 1, pruned.states), view.head.height
+        if self._is_there(first):
+            return max(least, pruned.base + 1), pruned.base < least
+        while last - first > 1:
+            middle = (first + last) // 2
+            if self._is_there(middle):
+                last = middle
+            else:
+                first = middle
+        return last, True
+
+    def _is_there(self, height: int) -> bool:
+        if height >= self.view.head.height:
+            return True
+        ref = self.view.block(height, None)
+        self.view.store.require_state(height)
+        return State(self.view.store, ref.state_root).find(Round, self.round.id) is not None
+
+    def _is_last(self, receipts: tuple[Receipt, ...]) -> bool:
+        events = (event for receipt in receipts for event in receipt.events)
+        return any(event.name == "round_ended" and event.subject == self.round.id for event in events)
+
+    def _of_block(self, ref: BlockRef, receipts: tuple[Receipt, ...]) -> Iterator[dict[str, Any]]:
+        if all(receipt.status == Status.OK for receipt in receipts):
+            return  # its body need not be read
+        for tx, receipt in zip(self.view.store.get_block(ref).transactions, receipts, strict=True):
+            if receipt.status == Status.OK:
+                continue
+            payload = _payload(tx)
+            if payload is not None and getattr(payload, "round", None) == self.round.id:
+                yield self._failure(ref, tx, payload, receipt)
+
+    def _failure(
+        self, ref: BlockRef, tx: Transaction, payload: TxPayload, receipt: Receipt
+    ) -> dict[str, Any]:
+        sender = keys.address(tx.sender)
+        burned = [event for event in receipt.events if event.name == "bond_burned"]
+        claim = payload if isinstance(payload, RevealUpdate) else None
+        recomputed = None
+        if claim is not None and receipt.code == LossMismatch.code:
+            recomputed = self._recomputed(ref, sender, claim)
+        rows = self.round.terms.rows * self.round.terms.validation
+        kind = TX_TYPES[tx.kind].NAME
+        return {
+            "height": ref.height,
+            "block": ref.id.hex(),
+            "txid": receipt.txid.hex(),
+            "kind": kind,
+            "epoch": None if claim is None else claim.epoch,
+            "author": self.render.address(sender),
+            "action": _ACTIONS.get(type(payload), kind.replace("_", " ")),
+            "code": receipt.code,
+            "claimed_loss": None if claim is None else claim.loss,
+            "recomputed_loss": recomputed,
+            "rows": None if claim is None else rows,
+            "why": _why(receipt.code, None if claim is None else claim.loss, recomputed, rows),
+            "bond_burned": sum(event.values[0] for event in burned if sender.hex() in event.text),
+        }
+
+    def _recomputed(self, ref: BlockRef, sender: bytes, claim: RevealUpdate) -> int | None:
+        """The loss that the update has, if the state before the block and all content are still here.
+
+        Nothing in a block before a reveal changes what the reveal is judged by: its commit, the opened parts
+        and earlier epochs are there since earlier blocks.
+        """
+        store, parent = self.view.store, self.view.store.parent_of(ref)
+        try:
+            store.require_state(parent.height)
+            state = State(store, parent.state_root)
+            ctx = block_context(self.view.spec, parent.header, state, ref.header.miner, store, self.scorer)
+            error = claim.fault(begin_block(state, ctx), ctx, sender)
+        except (StatePruned, NotReady):
+            return None
+        return error.expected if isinstance(error, LossMismatch) and isinstance(error.expected, int) else None
+
+
+def failures(
+    view: HeadView, scorer: Scorer, render: Renderer, round_id: Hash, first: int | None
+) -> dict[str, Any]:
+    """What failed in a round, see `RoundFailures.read`. Raises `MissingRecord` for an unknown round."""
+    return RoundFailures(view, scorer, render, view.state.get(Round, round_id)).read(first)
+
+
+def _payload(tx: Transaction) -> TxPayload | None:
+    try:
+        return decode_payload(tx)
+    except Invalid:
+        return None  # a type that this version does not know: it belongs to no round
+
+
+def _why(code: str, claimed: int | None, recomputed: int | None, rows: int) -> str:
+    """Why it failed, in words that continue a sentence."""
+    if code == LossMismatch.code and claimed is not None:
+        said = f"claimed loss {mean_loss(claimed, rows)} a row on the revealed parts"
+        if recomputed is None:
+            return f"{said}, and every node computed another one"
+        true = mean_loss(recomputed, rows)
+        if true == mean_loss(claimed, rows):
+            return f"{said}, and the recomputed one differs by {abs(recomputed - claimed)} / 2^24 nat in all"
+        return f"{said}, recomputed {true}"
+    message = _messages().get(code, code.replace("_", " "))
+    return f"{message[:1].lower()}{message[1:]}"
+
+
+@cache
+def _messages() -> dict[str, str]:
+    """What each code of an error means, in the words of its class."""
+    plain = (cls for cls in error_classes() if cls.__init__ is ChainError.__init__)
+    return {cls.code: cls().message for cls in plain}
