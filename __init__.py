@@ -1,8 +1,8 @@
 """Engram: a proof-of-work chain whose state transition runs integer neural networks.
 
-What programs use stands here: `connect` to a chain, `dev_node` and `localnet` to try one, `Network` for the
-integers of a model, `load_data` for rows, `verify` for proofs. `AsyncChain` is for programs with an event
-loop. docs/library.md shows how.
+What programs use stands here: `connect` to a chain, `dev_node` and `localnet` to try one, `dev_key` for the
+keys of their accounts, `Network` for the integers of a model, `load_data` for rows, `verify` for proofs.
+`AsyncChain` is for programs with an event loop. docs/library.md shows how.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engram.library.fidelity import Fidelity as Fidelity
     from engram.library.model import AsyncModel as AsyncModel
     from engram.library.network import Network as Network
+    from engram.library.nodes import dev_key as dev_key
     from engram.library.nodes import dev_node as dev_node
     from engram.library.nodes import localnet as localnet
     from engram.library.rounds import AsyncRound as AsyncRound
@@ -44,6 +45,7 @@ _HOMES = {
     "SyncModel": ("engram.library.sync", "SyncModel"),
     "SyncRound": ("engram.library.sync", "SyncRound"),
     "connect": ("engram.library.connect", "connect"),
+    "dev_key": ("engram.library.nodes", "dev_key"),
     "dev_node": ("engram.library.nodes", "dev_node"),
     "load_data": ("engram.library.rows", "load_data"),
     "localnet": ("engram.library.nodes", "localnet"),

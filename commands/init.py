@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 class _Allocation(click.ParamType[tuple[str, int]]):
-    """A click parameter ADDRESS=COINS; its value is the address as text and the amount in sparks."""
+    """A click parameter ACCOUNT=COINS; its value is the account as text and the amount in sparks."""
 
     name = "allocation"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, int]:
-        address, equals, coins = str(value).partition("=")
+        account, equals, coins = str(value).partition("=")
         if not equals:
-            self.fail(f"{value!r} is not ADDRESS=COINS", param, ctx)
+            self.fail(f"{value!r} is not ACCOUNT=COINS, such as alice=1000", param, ctx)
         try:
-            return address, parse_coins(coins)
+            return account, parse_coins(coins)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -76,8 +76,9 @@ class _Time(click.ParamType[int]):
     "allocations",
     type=_Allocation(),
     multiple=True,
-    metavar="ADDRESS=COINS",
-    help="Coins that an address holds from the first block of a new chain on; may be repeated.",
+    metavar="ACCOUNT=COINS",
+    help="Coins that an account, an address or the name of a key of the data directory, holds from the first "
+    "block of a new chain on; may be repeated.",
 )
 @click.option(
     "--genesis-time",
@@ -116,7 +117,7 @@ def command(
     if spec is None and chain in (None, "local") and not allocations and genesis_time_ms is None:
         chosen = _standing_local(session.config.data_dir)
     if chosen is None:
-        chosen = _chosen_spec(chain or "local", spec, allocations, genesis_time_ms)
+        chosen = _chosen_spec(session, chain or "local", spec, allocations, genesis_time_ms)
     new = make_data_dir(session.config.data_dir, chosen)
     result = _facts(session.config.data_dir, chosen, new)
     session.show(result, result.items())
@@ -141,7 +142,11 @@ def _standing_local(data_dir: Path) -> ChainSpec | None:
 
 
 def _chosen_spec(
-    chain: str, file: Path | None, allocations: tuple[tuple[str, int], ...], genesis_time_ms: int | None
+    session: CommandSession,
+    chain: str,
+    file: Path | None,
+    allocations: tuple[tuple[str, int], ...],
+    genesis_time_ms: int | None,
 ) -> ChainSpec:
     """The constants of the chain that the options ask for. Raises `BadSpec`, `BadAddress`."""
     from engram.consensus import chainspec
@@ -153,15 +158,27 @@ def _chosen_spec(
     if make is not None:
         begin_ms = time.time_ns() // 1_000_000 if genesis_time_ms is None else genesis_time_ms
         hrp = make((), begin_ms).hrp
-        return make(tuple(_allocation(*entry, hrp) for entry in allocations), begin_ms)
+        return make(tuple(_allocation(session, *entry, hrp) for entry in allocations), begin_ms)
     return chainspec.PUBLIC_CHAINS[chain]()
 
 
-def _allocation(address: str, sparks: int, hrp: str) -> Allocation:
+def _allocation(session: CommandSession, account: str, sparks: int, hrp: str) -> Allocation:
+    """The coins of an account. Raises `BadAddress`."""
     from engram.consensus.chainspec import Allocation
+    from engram.primitives.errors import BadAddress
     from engram.primitives.keys import parse_address
 
-    return Allocation(parse_address(address, hrp), sparks)
+    known = {entry.name: entry.address for entry in session.key_entries()}
+    if account in known:
+        return Allocation(known[account], sparks)
+    if not account.lower().startswith(f"{hrp}1"):
+        there = ", ".join(sorted(known)) or "none"
+        raise BadAddress(
+            f"this is neither an address of the new chain ({hrp}1…) nor the name of a key of the data "
+            f"directory; the keys are: {there}",
+            got=account,
+        )
+    return Allocation(parse_address(account, hrp), sparks)
 
 
 def _facts(data_dir: Path, spec: ChainSpec, new: bool) -> dict[str, Any]:

@@ -123,7 +123,11 @@ def submit(session: CommandSession, raw: str, replace: bool) -> None:
 )
 @click.argument("kind", metavar="TYPE")
 @click.argument("payload")
-@click.option("--sender", metavar="ADDRESS", help="Who would send it. Default: the account of --key.")
+@click.option(
+    "--sender",
+    metavar="ACCOUNT",
+    help="Who would send it, an address or a key's name. Default: the account of --key.",
+)
 @choosing_key
 @with_session
 def estimate(session: CommandSession, kind: str, payload: str, sender: str | None) -> None:

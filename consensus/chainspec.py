@@ -82,6 +82,9 @@ class ChainSpec:
     upgrades: Annotated[tuple[Upgrade, ...], Size(0, 4096)]
     """Transaction types in force, kinds strictly ascending; not part of the spec id."""
 
+    def __repr__(self) -> str:
+        return f"ChainSpec({self.name}, {spec_id(self).hex()[:12]}, {len(self.allocations)} allocations)"
+
 
 def spec_id(spec: ChainSpec) -> bytes:
     """The 32 bytes that name the chain: the tagged hash of the spec with an empty list of upgrades."""

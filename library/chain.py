@@ -14,7 +14,7 @@ import numpy.typing as npt
 from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.library.connection import Connection
 from engram.library.model import AsyncModel
-from engram.library.opening import OpeningOptions, check_given, model_plan, round_plan
+from engram.library.opening import OpeningOptions, accounts_given, check_given, model_plan, round_plan
 from engram.library.rounds import AsyncRound
 from engram.library.rows import dataset_of
 from engram.node.errors import NodeUnreachable
@@ -65,6 +65,7 @@ class AsyncChain(Connection):
             passphrase=passphrase,
             windows=self._windows,
             keys=self._keys,
+            accounts=self._accounts,
         )
 
     async def call(self, method: str, **params: Any) -> Any:
@@ -81,19 +82,23 @@ class AsyncChain(Connection):
         return load_spec(json.dumps(await self.client.call("chain_spec")))
 
     async def account(self, address: str | None = None) -> AccountFacts:
-        """An account; by default that of the key. Raises `KeyMissing`."""
-        name = self.address if address is None else address
+        """An account, by its address or its name; by default that of the key.
+
+        Raises `KeyMissing`, `BadAddress`.
+        """
+        name = self.address if address is None else await self.address_of(address)
         found = await self.client.call("account_get", address=name)
         maturing = sum(int(item["amount"]) for item in found["maturing"])
         return AccountFacts(name, coins_of(int(found["balance"])), coins_of(maturing))
 
     async def transfer(self, to: str, coins: Coins) -> str:
-        """Sends coins and waits until a block holds the transaction; returns its id. Raises `KeyMissing`.
+        """Sends coins to an address or to a known name, and waits for the block; the transaction's id.
 
+        Raises `KeyMissing`, `BadAddress`, `AmountInvalid`, and as `Wallet.send` and `Wallet.confirm`.
         If the wait ends with another error, the coins may still go their way: the error's note names the
         transaction. Whoever calls this again then pays twice.
         """
-        txid = await self.wallet.transfer(to, sparks_of(coins))
+        txid = await self.wallet.transfer(await self.address_of(to), sparks_of(coins))
         try:
             await self.wallet.confirm(txid)
         except (TransactionRefused, TransactionDropped):
@@ -162,18 +167,20 @@ class AsyncChain(Connection):
 
         `model` is the beginning of a model's id: the round grows the model if its neurons are frozen, and
         trains it further if they are not. None founds a new model. `options` are those of `engram round
-        open`, see `OpeningOptions`; those of founding are fixed for good.
+        open`, see `OpeningOptions`; those of founding are fixed for good. Accounts are addresses or names.
 
         The rows are split into parts, and only commitments to these are sent. What reveals them is saved in
         the data directory before anything is sent; if it is lost, so are bond and bounty. `wait_for`: on a
         test network, so many programs must play before its blocks go on. `sure`: go on although `engram data
         check` would warn about the rows.
 
-        Raises `OptionUnused`, `OptionInvalid`, `DataDoubtful`, `KeyMissing`, as `dataset_of`, and as
-        `draft_founding` and `draft_round`.
+        Raises `OptionUnused`, `OptionInvalid`, `BadAddress`, `DataDoubtful`, `KeyMissing`, as `dataset_of`,
+        and as `draft_founding` and `draft_round`.
         """
         founds = model is None
         check_given(options, founds=founds)
+        for name, accounts in accounts_given(options).items():
+            options[name] = [await self.address_of(each) for each in accounts]  # type: ignore[literal-required]
         data, wallet = dataset_of(X, y), self.wallet
         if not sure:
             found = await asyncio.to_thread(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
 
 from engram.library.errors import ChainClosed
+from engram.library.names import People
 from engram.node.client import RpcClient
 from engram.node.configsources import load_config
 from engram.node.datadir import KEYS_DIRECTORY, find_hrp
@@ -18,7 +19,8 @@ from engram.participant.connecting import ChosenNode
 from engram.participant.errors import KeyMissing, PassphraseMissing
 from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.wallet import Wallet
-from engram.primitives.keys import PrivateKey, format_address
+from engram.primitives.errors import BadAddress, ChainError
+from engram.primitives.keys import PrivateKey, format_address, parse_address
 
 PASSPHRASE: Final = "ENGRAM_PASSPHRASE"
 
@@ -35,6 +37,7 @@ class Connection:
         passphrase: str | None = None,
         windows: Mapping[str, int] | None = None,
         keys: Callable[[str], PrivateKey] | None = None,
+        accounts: Sequence[str] = (),
     ) -> None:
         """`url` is the RPC address of a node; None means the node of the data directory, which is the default
         one unless `data_dir` names another.
@@ -42,13 +45,14 @@ class Connection:
         `key` acts in rounds and pays: a key's name in the data directory, opened with `passphrase` or with
         the environment's ENGRAM_PASSPHRASE, or the key itself. Without it the chain is only read. `windows`
         are the lengths of phases that `open_round` takes, unless it is given others. `keys` finds a key by
-        its name, where names are not those of the data directory.
+        its name, where names are not those of the data directory; `accounts` are the names that it knows.
         """
         given = {"data_dir": None if data_dir is None else Path(data_dir)}
         self._node: Final = ChosenNode(load_config(given, os.environ), url)
         self._key = key
         self._passphrase = passphrase
         self._keys = keys
+        self._accounts: Final = tuple(accounts)
         self._windows: Final = dict(windows or {})
         self._stack: Final = AsyncExitStack()
         self._client: RpcClient | None = None
@@ -110,6 +114,43 @@ class Connection:
     def address(self) -> str:
         """The address of the key. Raises `KeyMissing`."""
         return format_address(self.wallet.key.address, self.hrp)
+
+    async def people(self) -> People:
+        """The names of the keys of the data directory, or of a test chain's accounts, by their addresses."""
+        return People(self.hrp, await asyncio.to_thread(self._named))
+
+    async def address_of(self, account: str) -> str:
+        """The address that a text means: itself an address, or the name of an account that is known here.
+
+        Raises `BadAddress`.
+        """
+        if self._looks_like_address(account):
+            return format_address(parse_address(account, self.hrp), self.hrp)
+        addresses = {name: address for address, name in (await self.people()).known.items()}
+        if account not in addresses:
+            there = ", ".join(sorted(addresses)) or "none"
+            raise BadAddress(
+                f"this is neither an address ({self.hrp}1…) nor the name of an account that is known here; "
+                f"known are: {there}",
+                got=str(account),
+            )
+        return addresses[account]
+
+    def _looks_like_address(self, text: str) -> bool:
+        return str(text).lower().startswith(f"{self.hrp}1")
+
+    def _named(self) -> dict[str, str]:
+        """The names of known addresses. What is wrong with keys is said where they are used."""
+        if self._keys is not None:
+            found = [(self._keys(name).address, name) for name in self._accounts]
+        else:
+            folder = self._node.data_dir
+            try:
+                entries = Keystore(folder / KEYS_DIRECTORY, find_hrp(folder)).scan().entries
+            except (ChainError, OSError):
+                return {}
+            found = [(entry.address, entry.name) for entry in entries]
+        return {format_address(raw, self.hrp): name for raw, name in found}
 
     @property
     def node(self) -> ChosenNode:

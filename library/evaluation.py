@@ -90,6 +90,11 @@ class Evaluation:
         }
 
     def __repr__(self) -> str:
+        return (
+            f"Evaluation({self.rows:,} rows, accuracy {self.accuracy:.4f}, loss {self.loss:.4f} nats a row)"
+        )
+
+    def __str__(self) -> str:
         shown = self._shown()
         wide = max([5, *(len(self.name(label)) for label in shown)])
         lines = [self._line(label, wide) for label in shown]

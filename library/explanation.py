@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from engram.library.names import People
 from engram.library.rows import Rows
 from engram.nn.contributions import Contributions, concatenated, contributions, lead
 from engram.nn.fixed import LOGIT_BITS, Int64Array
@@ -20,6 +21,8 @@ SHOWN_ROWS: Final = 10
 """So many rows are written out; the arrays hold all of them."""
 SHOWN_GROUPS: Final = 8
 """So many groups of a row are written out; of more, those that matter most to its lead."""
+SHOWN_WORDS: Final = 4
+"""So many classes of a group are written out in words."""
 _ONE_NAT: Final = 1 << LOGIT_BITS
 _REST: Final = {"norms": "norms between stages of classes", "rounding": "rounding", "clipping": "clipping"}
 
@@ -34,22 +37,28 @@ class Ancestry:
     """The address; of a network that was read from a file, in hexadecimal digits. None if it is nobody."""
     classes: tuple[int, ...] = ()
     """The classes that came with this version."""
+    name: str | None = None
+    """The author's name among the keys of the data directory or the accounts of a test chain, if known."""
 
     @classmethod
-    def of(cls, found: Mapping[str, Any]) -> Ancestry:
+    def of(cls, found: Mapping[str, Any], people: People) -> Ancestry:
         """What a node says of one group in a `lineage`."""
-        return cls(
-            int(found["version"]), int(found["neurons"]), found["author"], tuple(map(int, found["classes"]))
-        )
+        author = found["author"]
+        classes = tuple(map(int, found["classes"]))
+        return cls(int(found["version"]), int(found["neurons"]), author, classes, people.name(author))
 
     @classmethod
-    def of_group(cls, group: NeuronGroup) -> Ancestry:
-        """A group of a network without a chain, which knows no address of people."""
-        author = None if group.author == NOBODY else group.author.hex()
-        return cls(group.version, group.neurons, author, tuple(group.classes))
+    def of_group(cls, group: NeuronGroup, people: People) -> Ancestry:
+        """A group of a network that was composed here."""
+        author = None if group.author == NOBODY else people.address(group.author)
+        return cls(group.version, group.neurons, author, tuple(group.classes), people.name(author))
+
+    def text(self, word: Callable[[int], str] = str) -> str:
+        """The group in words, such as "version 2 by alice (classes 5-6)"; `word` names a class."""
+        return group_text(self.version, self.classes, self.name or self.author or "nobody", word)
 
     def __str__(self) -> str:
-        return group_text(self.version, self.classes, self.author or "nobody")
+        return self.text()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,7 +141,7 @@ class Explanation:
     def __str__(self) -> str:
         from engram.node.rpc.explain import parts_of
 
-        groups = [str(group) for group in self.groups]
+        groups = [group.text(self.name) for group in self.groups]
         shown = slice(0, SHOWN_ROWS)
         rows = zip(self.predicted[shown].tolist(), parts_of(self.found.first(SHOWN_ROWS)), strict=True)
         lines = []
@@ -144,7 +153,12 @@ class Explanation:
 
 
 def explanation_of(
-    line: Sequence[Addition], version: int, parameters: Parameters, bounds: Bounds, rows: Rows
+    line: Sequence[Addition],
+    version: int,
+    parameters: Parameters,
+    bounds: Bounds,
+    rows: Rows,
+    people: People,
 ) -> Explanation:
     """The explanation of rows by the network of a line, which is this version of its model."""
     whole = compose_line(line)
@@ -152,12 +166,12 @@ def explanation_of(
     nothing = np.empty((0, whole.spec.inputs), dtype=np.uint8)
     chunks = (features for _, features in rows.chunks()) if len(rows) else (nothing,)
     found = [contributions(whole.spec, parameters, features, owners, bounds) for features in chunks]
-    return Explanation(tuple(Ancestry.of_group(group) for group in groups), concatenated(found))
+    return Explanation(tuple(Ancestry.of_group(group, people) for group in groups), concatenated(found))
 
 
-def group_text(version: int, classes: Sequence[int], author: str) -> str:
-    """A group of neurons in words, such as "version 2 by alice (classes 5-6)"."""
-    return f"version {version} by {author} ({_classes_text(classes)})"
+def group_text(version: int, classes: Sequence[int], author: str, word: Callable[[int], str] = str) -> str:
+    """A group of neurons in words, such as "version 2 by alice (classes 5-6)"; `word` names a class."""
+    return f"version {version} by {author} ({_classes_text(classes, word)})"
 
 
 def parts_lines(
@@ -197,7 +211,13 @@ def _nats(rows: Sequence[tuple[str, Mapping[str, Any]]], key: str) -> list[str]:
     return [f"{part[key] / _ONE_NAT:+.3f}" for _, part in rows]
 
 
-def _classes_text(classes: Sequence[int]) -> str:
+def _classes_text(classes: Sequence[int], word: Callable[[int], str]) -> str:
     if not classes:
         return "no new class"
-    return f"class {classes[0]}" if len(classes) == 1 else f"classes {classes[0]}-{classes[-1]}"
+    if len(classes) == 1:
+        return f"class {word(classes[0])}"
+    if all(word(label) == str(label) for label in classes):
+        return f"classes {classes[0]}-{classes[-1]}"
+    told = ", ".join(word(label) for label in classes[:SHOWN_WORDS])
+    more = len(classes) - SHOWN_WORDS
+    return f"classes {told} and {more} more" if more > 0 else f"classes {told}"

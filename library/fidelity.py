@@ -12,7 +12,7 @@ import numpy.typing as npt
 Probabilities = npt.NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fidelity:
     """A comparison on the rows with which the integers were fitted."""
 
@@ -48,6 +48,9 @@ class Fidelity:
             "mean_difference": self.mean_difference,
             "labels": [each if isinstance(each, int) else str(each) for each in self.labels],
         }
+
+    def __repr__(self) -> str:
+        return f"Fidelity({self})"
 
     def __str__(self) -> str:
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import index
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +15,11 @@ from engram.library.connection import Connection
 from engram.library.evaluation import Evaluation
 from engram.library.explanation import Ancestry, Explanation
 from engram.library.network import Network
+from engram.library.words import in_words
 from engram.nn.loss import LossKind
 from engram.participant.errors import RecordMissing
 from engram.participant.export import pull_version
+from engram.statemachine.rounds.records import RoundKind
 
 Q24: Final = 2**24
 """Units of a nat in which the chain counts losses."""
@@ -30,7 +32,8 @@ class ModelVersion:
     number: int
     height: int
     """Of the block that made it."""
-    kind: int
+    kind: str
+    """`train` or `grow`: what the round was that made it."""
     classes: int
     neurons: int
     bytes: int
@@ -51,7 +54,7 @@ class ModelVersion:
         return cls(
             number=int(found["number"]),
             height=int(found["height"]),
-            kind=int(found["kind"]),
+            kind=RoundKind(int(found["kind"])).name.lower(),
             classes=int(found["classes"]),
             neurons=int(found["neurons"]),
             bytes=int(found["parameter_bytes"]),
@@ -69,6 +72,9 @@ class Proof:
     raw: bytes
     facts: dict[str, Any]
     """What the node says of it, among this the id of the block whose state is proven."""
+
+    def __repr__(self) -> str:
+        return f"<proof of {len(self.raw):,} bytes>"
 
     def save(self, path: str | Path) -> Path:
         """Writes the bundle to a file; returns its path."""
@@ -93,7 +99,16 @@ class AsyncModel:
         return f"<model {self.id[:12]}>"
 
     async def info(self) -> dict[str, Any]:
-        """The model as the node shows it: rules, current version, limits; see `model_get` in docs/rpc."""
+        """The model as `engram model show --json` has it: rules, current version, limits, in words.
+
+        docs/json.md describes the fields; amounts are in sparks. `call("model_get", id=...)` gives the node's
+        own numbers for kinds.
+        """
+        found: dict[str, Any] = in_words(await self._told())
+        return found
+
+    async def _told(self) -> dict[str, Any]:
+        """The model with the node's own numbers."""
         found: dict[str, Any] = await self._chain.client.call("model_get", id=self.id)
         return found
 
@@ -107,19 +122,20 @@ class AsyncModel:
         there.
         """
         found = await self._chain.client.call("model_version", id=self.id, number=version)
-        return [Ancestry.of(item) for item in found["lineage"]]
+        people = await self._chain.people()
+        return [Ancestry.of(item, people) for item in found["lineage"]]
 
     async def pull(self, version: int | None = None) -> Network:
         """The network of a version, by default the current one, checked against its root on the chain.
 
         Raises `RecordMissing` if there is no such version, `BlobMismatch`.
         """
-        number = int((await self.info())["head"]) if version is None else index(version)
+        number = int((await self._told())["head"]) if version is None else index(version)
         if not 0 <= number < 2**32:
             raise RecordMissing("the chain has no such version", got=number)
         if number not in self._pulled:
             pulled = await pull_version(self._chain.client, bytes.fromhex(self.id), number)
-            self._pulled[number] = Network.of_version(pulled)
+            self._pulled[number] = Network.of_version(pulled, await self._chain.people())
         return self._pulled[number]
 
     async def predict(self, X: npt.ArrayLike, version: int | None = None) -> npt.NDArray[np.int64]:
@@ -133,19 +149,17 @@ class AsyncModel:
     async def explain(self, X: npt.ArrayLike, version: int | None = None) -> Explanation:
         """Whose neurons made the predictions: exact parts of each row's largest logit and of its lead.
 
-        They are computed here, too. Raises as `pull` and as `Network.explain`.
+        They are computed here, too, and who made which neurons follows from the root. Raises as `pull` and
+        as `Network.explain`.
         """
-        network = await self.pull(version)
-        found = await asyncio.to_thread(network.explain, X)
-        number = None if network.version is None else network.version.number
-        return replace(found, groups=tuple(await self.lineage(number)))
+        return await asyncio.to_thread((await self.pull(version)).explain, X)
 
     async def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, version: int | None = None) -> Evaluation:
         """Loss, accuracy and confusions on labelled rows; the loss is of the model's kind.
 
         Raises as `pull` and as `Network.evaluate`.
         """
-        kind = LossKind(int((await self.info())["loss_kind"]))
+        kind = LossKind(int((await self._told())["loss_kind"]))
         return await asyncio.to_thread((await self.pull(version)).evaluate, X, y, kind)
 
     async def prove(

@@ -19,7 +19,7 @@ from engram.nn.loss import LossKind
 from engram.participant.errors import DatasetMismatch
 from engram.participant.tables.applying import mapped_labels, mapped_values
 from engram.participant.tables.errors import MappingMismatch
-from engram.participant.tables.mapping import DataMapping, load_mapping
+from engram.participant.tables.mapping import DataMapping, listed, load_mapping
 
 Words = npt.NDArray[np.str_]
 
@@ -37,7 +37,7 @@ class AnsweringNetwork(Protocol):
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, loss_kind: LossKind) -> Evaluation: ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NamedNetwork:
     """A network that takes values and labels as a data file has them, by the mapping of `data convert`.
 
@@ -53,6 +53,9 @@ class NamedNetwork:
         """The label of each class; the number of a class that the mapping does not know."""
         known = self.mapping.classes[: self.network.classes]
         return known + tuple(str(label) for label in range(len(known), self.network.classes))
+
+    def __repr__(self) -> str:
+        return f"NamedNetwork({self.network!r}, {listed(self.names, 'classes')})"
 
     def features(self, X: npt.ArrayLike) -> Features:
         """X as the network takes it, (rows, inputs) uint8."""

@@ -23,9 +23,11 @@ from engram.library.fidelity import Fidelity
 from engram.library.float_layers import FloatModel
 from engram.library.founding import founding, read_only
 from engram.library.named import NamedNetwork, named
+from engram.library.names import NO_PEOPLE, People
 from engram.library.quantising import quantised
 from engram.library.rows import Rows, labels_of
 from engram.library.sampling import spread_rows
+from engram.library.shape_words import shape_text
 from engram.nn.evaluate import Features
 from engram.nn.fixed import Int64Array
 from engram.nn.grown import check_grown
@@ -33,7 +35,7 @@ from engram.nn.loss import LossKind, evaluate_loss
 from engram.nn.network import NetworkSpec, Parameters, forward
 from engram.nn.network import predict as predicted
 from engram.nn.parameters import Bounds, prove_bounds
-from engram.nn.spec import MAX_SEGMENTS, layer_widths
+from engram.nn.spec import MAX_SEGMENTS
 from engram.participant.errors import ModelFileInvalid, NotEnoughRows, TorchMissing
 from engram.participant.tables.mapping import DataMapping
 from engram.primitives.types import Hash
@@ -67,6 +69,8 @@ class Network:
     """What the network is made of, from a whole network to its last growth."""
     bounds: Bounds = field(init=False)
     """How large a value in each segment can become."""
+    people: People = field(default=NO_PEOPLE, init=False)
+    """How the authors of its line are called, if it was read from a chain."""
 
     def __post_init__(self) -> None:
         self._hold(check_segments=True)
@@ -89,9 +93,10 @@ class Network:
         object.__setattr__(self, name, value)
 
     @classmethod
-    def of_version(cls, found: PulledVersion | SavedNetwork) -> Network:
+    def of_version(cls, found: PulledVersion | SavedNetwork, people: People = NO_PEOPLE) -> Network:
         """The network of a version whose tensors have been checked against its root."""
         network = cls.__new__(cls)
+        network._set("people", people)
         network._set("spec", found.network.spec)
         network._set("parameters", found.parameters)
         network._set("version", found.version)
@@ -196,7 +201,7 @@ class Network:
         `logits`.
         """
         number = self.version.number if self.version else len(self.line) - 1
-        return explanation_of(self.line, number, self.parameters, self.bounds, self._rows(X))
+        return explanation_of(self.line, number, self.parameters, self.bounds, self._rows(X), self.people)
 
     def evaluate(
         self, X: npt.ArrayLike, y: npt.ArrayLike, loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY
@@ -379,15 +384,9 @@ class Network:
         return hash(self.root)
 
     def __repr__(self) -> str:
-        widths = layer_widths(self.spec)
-        layers = [f"{widths[0]} inputs"]
-        for layer, width in enumerate(widths[1:], 1):
-            kinds = {type(each).__name__: None for each in self.spec.hidden if each.layer == layer}
-            layers.append(f"{width} {' + '.join(kinds)}")
         numbers = sum(each.weights.size + each.bias.size for each in self.parameters)
         name = f"version {self.version.number} of {self.version.model.hex()[:12]}, " if self.version else ""
-        shape = " → ".join([*layers, f"{self.classes} classes"])
-        return f"Network({shape}; {numbers:,} integers; {name}root {self.root.hex()[:12]})"
+        return f"Network({shape_text(self.spec)}; {numbers:,} integers; {name}root {self.root.hex()[:12]})"
 
 
 class Quantized(NamedTuple):

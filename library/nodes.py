@@ -33,12 +33,18 @@ WINDOWS: Final = MappingProxyType(
     }
 )
 """Phases of a few blocks. They wait for everybody who plays, so they need not last."""
+MINER: Final = "miner"
+"""The account that earns the blocks of `dev_node`."""
 BLOCK_MS: Final = 250
 """The pace of a round that one program plays alone; two or more go on as fast as they are ready."""
 
 
 def dev_key(name: str) -> PrivateKey:
-    """The key of an account of `dev_node` and `localnet`. Everybody can compute it: it guards nothing."""
+    """The key of an account of `dev_node` and `localnet`, for programs that act there from elsewhere.
+
+    `engram.connect(url, key=engram.dev_key("bob"))` acts as bob. Everybody can compute the key from the name:
+    it guards nothing, so never let it hold coins of another chain.
+    """
     return PrivateKey.from_seed(hashlib.sha256(f"engram dev {name}".encode()).digest())
 
 
@@ -59,15 +65,13 @@ def dev_node(
     """
     _check_names(accounts)
     with _kept(folder) as path:
-        miner = format_address(dev_key("miner").address, dev_spec(()).hrp)
+        miner = format_address(dev_key(MINER).address, dev_spec(()).hrp)
         config = Config(
             data_dir=path, rpc_port=0, p2p_port=0, mine=True, miner_address=miner, miner_waits=True
         )
         with (
             running_node(config, dev_spec(accounts)),
-            SyncChain(
-                AsyncChain(None, data_dir=path, key=accounts[0], windows=WINDOWS, keys=dev_key)
-            ) as chain,
+            SyncChain(_acting(path, accounts, named=(*accounts, MINER))) as chain,
         ):
             yield chain
 
@@ -90,7 +94,7 @@ def localnet(
             net = Localnet(path, local(_allocations(accounts), time.time_ns() // 1_000_000), nodes=nodes)
             portal.enter(net)
             with ExitStack() as stack:
-                chains = [_shown_by(node.data_dir, accounts[0]) for node in net.nodes]
+                chains = [_acting(node.data_dir, accounts, named=accounts) for node in net.nodes]
                 yield tuple(stack.enter_context(SyncChain(chain, portal)) for chain in chains)
         finally:
             portal.close()
@@ -103,9 +107,9 @@ def _check_names(accounts: Sequence[str]) -> None:
         )
 
 
-def _shown_by(data_dir: Path, key: str) -> AsyncChain:
-    """The chain of a network as the node on this data directory shows it."""
-    return AsyncChain(None, data_dir=data_dir, key=key, windows=WINDOWS, keys=dev_key)
+def _acting(data_dir: Path, accounts: Sequence[str], named: Sequence[str]) -> AsyncChain:
+    """The chain as the node on this data directory shows it, for the first account."""
+    return AsyncChain(None, data_dir=data_dir, key=accounts[0], windows=WINDOWS, keys=dev_key, accounts=named)
 
 
 def _allocations(accounts: Sequence[str]) -> tuple[Allocation, ...]:

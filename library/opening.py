@@ -76,6 +76,11 @@ class OpeningOptions(FoundingOptions, GrowthOptions, total=False):
     seed: int
 
 
+_ACCOUNTS: Final = (
+    *("members", "standing_witnesses", "standing_old_witnesses"),
+    *("witnesses", "old_witnesses"),
+)
+"""Options that name accounts: `AsyncChain.open_round` takes names for addresses in them."""
 _COINS: Final = ("bounty", "opener_bond", "author_bond", "witness_fee")
 _PLAIN: Final = ("epochs", "parts", "rows", "validation", "sealed", "z_squared", "seed")
 _PPM: Final = {
@@ -122,6 +127,17 @@ def check_given(given: Mapping[str, Any], *, founds: bool) -> None:
         _refuse(given, FoundingOptions.__annotations__, "founding has fixed it for a model that exists")
     elif given.get("classes") != 1:
         _refuse(given, GrowthOptions.__annotations__, "the first round of several classes trains them")
+
+
+def accounts_given(given: OpeningOptions) -> dict[str, Sequence[str]]:
+    """The options that name accounts. Raises `OptionInvalid` for a text where a list belongs."""
+    found: dict[str, Sequence[str]] = {name: given[name] for name in _ACCOUNTS if name in given}
+    for name, accounts in found.items():
+        if isinstance(accounts, str):
+            raise OptionInvalid(
+                f"{name} is a list of accounts: write [{accounts!r}]", expected="a list", got=accounts
+            )
+    return found
 
 
 def round_plan(data: Dataset, given: OpeningOptions, windows: Mapping[str, int], hrp: str) -> RoundPlan:

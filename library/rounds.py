@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,11 +13,15 @@ import numpy.typing as npt
 
 from engram.library.connection import Connection
 from engram.library.errors import OptionInvalid, OptionUnused
+from engram.library.names import People
 from engram.library.rows import dataset_of
+from engram.library.words import in_words
 from engram.node.client import RpcClient
+from engram.node.errors import RemoteError
 from engram.participant.agent import Agent
 from engram.participant.coins import Coins, coins_of, sparks_of
 from engram.participant.errors import RoundMissed
+from engram.participant.finding import SHOWN_DIGITS
 from engram.participant.notices import Notice, Report
 from engram.participant.opener import Opener
 from engram.participant.pricing import Limits
@@ -53,8 +57,28 @@ class PlayingOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
+class UpdateOutcome:
+    """What came of one update of a round."""
+
+    epoch: int
+    author: str
+    paid: Decimal
+    """Coins that its author got of the pot, or the authors of the growths that it unites."""
+    reasons: tuple[str, ...]
+    """Codes that say why it was not paid; empty if it was."""
+    why: tuple[str, ...]
+    """The same in words, or how it won."""
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> UpdateOutcome:
+        """From a line of what `round_outcomes` gives."""
+        reasons, why = tuple(map(str, found["reasons"])), tuple(map(str, found["why"]))
+        return cls(int(found["epoch"]), str(found["author"]), coins_of(int(found["paid"])), reasons, why)
+
+
+@dataclass(frozen=True)
 class RoundOutcome:
-    """How a round has ended."""
+    """How a round has ended. `str()` of it is what `engram round show` says of it."""
 
     round: str
     model: str
@@ -66,6 +90,20 @@ class RoundOutcome:
     """The version that it has made, if it is decided."""
     winner: str | None
     """The author of that version."""
+    why: tuple[str, ...] = ()
+    """Why it has ended so, in words, as `engram round show` prints it."""
+    winner_name: str | None = None
+    """The winner's name, if it is known here."""
+    updates: tuple[UpdateOutcome, ...] = ()
+    """What came of each update, as `engram round show --why` lists it."""
+
+    def __str__(self) -> str:
+        made = (
+            f": version {self.version} by {self.winner_name or self.winner}"
+            if self.version is not None
+            else ""
+        )
+        return "\n".join([f"round {self.round[:SHOWN_DIGITS]} is {self.status}{made}", *self.why])
 
 
 @dataclass(frozen=True)
@@ -106,8 +144,12 @@ class AsyncRound:
         return f"<round {self.id[:12]}>"
 
     async def info(self) -> dict[str, Any]:
-        """The round as the node shows it: terms, parts, phase, calendar; see `round_get` in docs/rpc."""
-        found: dict[str, Any] = await self._chain.client.call("round_get", id=self.id)
+        """The round as a `Round` of docs/json.md: terms, parts, phase, calendar.
+
+        Kinds and statuses are words, amounts are in sparks. `call("round_get", id=...)` gives the node's own
+        numbers for kinds.
+        """
+        found: dict[str, Any] = in_words(await self._chain.client.call("round_get", id=self.id))
         return found
 
     async def wait(self) -> RoundOutcome:
@@ -197,18 +239,38 @@ class AsyncRound:
     async def _ended(self, client: RpcClient) -> RoundOutcome:
         async def look() -> dict[str, Any] | None:
             found: dict[str, Any] = await client.call("round_get", id=self.id)
-            return None if found["status"] == RoundStatus.OPEN else found
+            return None if int(found["status"]) == RoundStatus.OPEN else found
 
         found = await watch(client, look, "heads")
         status = RoundStatus(found["status"])
         decided = status == RoundStatus.DECIDED
+        people = await self._chain.people()
+        why, updates = await self._reasons(client, people)
+        winner = str(found["winner"]) if decided else None
         return RoundOutcome(
             self.id,
             str(found["model"]),
             status.name.lower(),
             int(found["new_version"]) if decided else None,
-            str(found["winner"]) if decided else None,
+            winner,
+            why,
+            people.name(winner),
+            updates,
         )
+
+    async def _reasons(
+        self, client: RpcClient, people: People
+    ) -> tuple[tuple[str, ...], tuple[UpdateOutcome, ...]]:
+        """Why the round has ended as it did, and what came of each update.
+
+        A node that has pruned the states of the round cannot tell any more: then it says so itself.
+        """
+        try:
+            told = await client.call("round_outcomes", id=self.id)
+        except RemoteError as error:
+            return (f"the node does not tell the reasons: {error}",), ()
+        updates = tuple(UpdateOutcome.of(each) for each in told["updates"])
+        return tuple(people.read(str(each)) for each in told["why"]), updates
 
 
 def _silent(notice: Notice) -> None:

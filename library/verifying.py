@@ -26,7 +26,7 @@ from engram.primitives.types import Hash
 _HASH_BYTES: Final = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ProofVerdict:
     """What a checked proof says. `str()` of it is the conclusion in plain sentences, as a person reads it."""
 
@@ -44,6 +44,10 @@ class ProofVerdict:
     def accepted(self) -> bool:
         """Whether the proof rests on an anchor that you gave. If not, anybody could have made it."""
         return self.report.anchored
+
+    def __repr__(self) -> str:
+        said = ANCHORED if self.accepted else NOT_ANCHORED
+        return f"ProofVerdict({said}; {len(self.proves)} sentences proved, print it to read them)"
 
     def __str__(self) -> str:
         """The verdict, and the two lists of sentences."""

@@ -41,7 +41,7 @@ FASHION_SHA256 = {
 PUBLISHED_SETS = {"MNIST": MNIST_SHA256, "Fashion-MNIST": FASHION_SHA256}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Rows of features, each with its label."""
 
@@ -49,6 +49,11 @@ class Dataset:
     """(rows, inputs) uint8."""
     labels: npt.NDArray[np.uint16]
     """(rows,) uint16."""
+
+    def __repr__(self) -> str:
+        classes = np.unique(self.labels)
+        known = f", labels {classes[0]} to {classes[-1]} ({len(classes)} classes)" if len(classes) else ""
+        return f"Dataset({self.rows:,} rows of {self.inputs:,} features{known})"
 
     @property
     def rows(self) -> int:

@@ -78,7 +78,7 @@ def show_explained(
         session.show(result, ())
         return
     person = session.names.called
-    groups = [_group(each, person) for each in result["lineage"]]
+    groups = [_group(each, person, chosen.name) for each in result["lineage"]]
     answers = result["predictions"]
     if len(answers) > FEW_ROWS and not picture:
         _show_table(result, groups, chosen)
@@ -160,7 +160,7 @@ def _leader(answer: dict[str, Any], groups: Sequence[str]) -> str | None:
     return None if best is None else groups[best["group"]]
 
 
-def _group(found: dict[str, Any], person: Callable[[str | None], str]) -> str:
+def _group(found: dict[str, Any], person: Callable[[str | None], str], word: Callable[[int], str]) -> str:
     from engram.library.explanation import group_text
 
-    return group_text(found["version"], found["classes"], person(found["author"]))
+    return group_text(found["version"], found["classes"], person(found["author"]), word)

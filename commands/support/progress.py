@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import click
 
 from engram.commands.support import streams
-from engram.commands.support.names import Names
 from engram.commands.support.output import print_fields
-from engram.commands.support.words import in_words
+from engram.library.names import Names
+from engram.library.words import in_words
 from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import click
 
 from engram.commands.support import output
 from engram.commands.support.errors import KeyNotChosen
-from engram.commands.support.names import Names
-from engram.commands.support.words import in_words
+from engram.library.names import Names
+from engram.library.words import in_words
 
 if TYPE_CHECKING:
     from engram.commands.support.progress import ProgressPrinter

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,9 @@ FORMAT: Final = "engram data mapping"
 LARGEST: Final = 255
 MOST_CLASSES: Final = 2**16
 SCALES: Final = ("auto", "columns", "all", "none")
+SHOWN_NAMES: Final = 4
+SHOWN_LETTERS: Final = 24
+"""So many names, and so many letters of each, stand in the short text of a mapping."""
 MISSING: Final = ("refuse", "drop", "mean")
 _MOST_BYTES: Final = 2**25
 _CHUNK_VALUES: Final = 2**20
@@ -37,7 +41,7 @@ _EXTEND: Final = "`engram data convert --extend` makes further classes of them"
 _LEAVE_OUT: Final = f"if the file is converted already, leave --mapping out, else {_EXTEND}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DataMapping:
     """How a file is read: the class of each label, the byte of each value, the column of each input."""
 
@@ -60,6 +64,11 @@ class DataMapping:
     """Whether pictures are read without their colours."""
     fill: tuple[float, ...] = ()
     """What stands for a missing value of each input; () if rows that lack one are not taken."""
+
+    def __repr__(self) -> str:
+        shown = [f"{self.inputs} inputs", listed(self.classes, "classes")]
+        shown += [listed(self.columns, "columns")] if self.columns else []
+        return f"DataMapping({'; '.join(shown)})"
 
     @property
     def is_plain(self) -> bool:
@@ -110,6 +119,15 @@ class DataMapping:
     def save(self, path: Path) -> None:
         """Writes the mapping to a file. Raises what `write_private` raises."""
         write_private(path, (json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def listed(words: Sequence[str], what: str) -> str:
+    """The first few of some names on one line, and how many more there are."""
+    shown = ", ".join(
+        word if len(word) <= SHOWN_LETTERS else f"{word[:SHOWN_LETTERS]}…" for word in words[:SHOWN_NAMES]
+    )
+    more = len(words) - SHOWN_NAMES
+    return f"{what} {shown} and {more:,} more" if more > 0 else f"{what} {shown}"
 
 
 @dataclass(frozen=True)

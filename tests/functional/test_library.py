@@ -15,7 +15,6 @@ import pytest
 import engram
 from engram import SyncChain, SyncModel
 from engram.library.errors import OptionInvalid, OptionUnused
-from engram.library.nodes import dev_key
 from engram.library.opening import OpeningOptions
 from engram.library.portal import Portal
 from engram.node.datadir import KEYS_DIRECTORY
@@ -67,6 +66,12 @@ def model(chain: SyncChain, data: Dataset) -> SyncModel:
     assert (played.outcome.status, played.outcome.version) == ("decided", 1)
     assert played.outcome.winner == bob.address
     assert [epoch.code for epoch in played.epochs] == ["candidate_admitted"]
+    (update,) = played.outcome.updates
+    assert (update.epoch, update.author, update.reasons) == (0, bob.address, ())
+    assert update.paid > 0
+    assert "took the lead" in update.why[0]
+    assert str(played.outcome).startswith(f"round {opened.id[:12]} is decided: version 1 by bob\n")
+    assert "epoch 0, bob (" in played.outcome.why[0]
     assert played.bonds_burned == 0 < played.bonds_returned
     return chain.model(played.outcome.model)
 
@@ -321,7 +326,7 @@ def test_who_cannot_connect_leaves_no_thread() -> None:
     with pytest.raises(NodeUnreachable):
         engram.connect("http://127.0.0.1:1")
     with pytest.raises(NodeUnreachable):
-        engram.connect("http://127.0.0.1:1", key=dev_key("alice"))
+        engram.connect("http://127.0.0.1:1", key=engram.dev_key("alice"))
     assert portals() == before
 
 

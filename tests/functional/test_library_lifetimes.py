@@ -14,9 +14,8 @@ from collections.abc import Iterator
 import pytest
 
 import engram
-from engram import AsyncChain, SyncChain
+from engram import AsyncChain, SyncChain, dev_key
 from engram.library.errors import ChainClosed, OptionInvalid, ReportMustNotWait
-from engram.library.nodes import dev_key
 from engram.node.errors import RemoteError
 from engram.participant.errors import KeyMissing, RecordMissing
 from engram.participant.notices import Notice

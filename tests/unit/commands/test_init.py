@@ -10,8 +10,9 @@ from engram.consensus.chainspec import chain_id, dump_spec, load_spec, spec_id
 from engram.node.config import SETTINGS, Config, default_text
 from engram.node.configsources import load_config
 from engram.node.datadir import make_data_dir, read_spec
+from engram.primitives.keys import format_address
 from tests.support.cli import Shell
-from tests.support.dev_node import address_of
+from tests.support.dev_node import address_of, write_keys
 
 
 @pytest.fixture
@@ -108,3 +109,20 @@ def test_the_settings_file_shows_every_default() -> None:
         for item in SETTINGS
     }
     assert all(item.text.endswith(".") for item in SETTINGS)
+
+
+def test_coins_go_to_a_key_by_its_name(shell: Shell) -> None:
+    """Keys may be there before the chain, and a name is what people know of them."""
+    write_keys(shell.data_dir)
+    shell.json("init", "--allocate", "alice=7", "--allocate", f"{address_of('bob')}=1")
+    spec = read_spec(shell.data_dir)
+    assert {format_address(each.address, "leng"): each.amount for each in spec.allocations} == {
+        address_of("alice"): 7 * 10**8,
+        address_of("bob"): 10**8,
+    }
+
+
+def test_whom_nobody_knows_gets_no_coins(shell: Shell) -> None:
+    write_keys(shell.data_dir)
+    assert shell.error("init", "--allocate", "zed=7") == (65, "bad_address")
+    assert "the keys are: alice, bob, miner" in shell.run("init", "--allocate", "zed=7").stderr

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from engram.commands.support.options import AS_JSON
 from engram.commands.support.shapes import FILE, PageInvalid, load_page, parse
-from engram.commands.support.words import in_words
+from engram.library.words import in_words
 from tests.support.cli import Shell
 from tests.support.json_shapes import check_output, prints_lines
 from tests.unit.commands.test_help import LEAVES

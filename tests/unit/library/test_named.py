@@ -42,8 +42,8 @@ def test_values_become_the_bytes_of_the_mapping(named: NamedNetwork) -> None:
 def test_labels_are_words(named: NamedNetwork) -> None:
     found = named.evaluate(X, ["calm", "storm", "calm", "storm"])
     assert found.confusion.tolist() == [[1, 1], [0, 2]]
-    assert [line.split()[0] for line in repr(found).splitlines()[2:]] == ["calm", "storm"]
-    assert "storm (1 row)" in repr(found)
+    assert [line.split()[0] for line in str(found).splitlines()[2:]] == ["calm", "storm"]
+    assert "storm (1 row)" in str(found)
     assert found.to_json()["class_names"] == ["calm", "storm"]
     said = str(named.explain(X)).splitlines()
     assert said[0] == "row 0: class calm"

@@ -105,7 +105,7 @@ def test_an_evaluation_reads_as_a_table() -> None:
     found = NETWORK.evaluate(FEATURES, np.full(40, 2))
     assert found.recall[:2] == (None, None)
     assert found.accuracy_of([0, 1]) is None
-    head, titles, *lines = repr(found).splitlines()
+    head, titles, *lines = str(found).splitlines()
     assert head.startswith(f"{found.correct} of 40 rows correct")
     assert titles.split()[:3] == ["class", "rows", "recall"]
     assert [line.split()[0] for line in lines] == ["2"]

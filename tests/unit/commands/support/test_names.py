@@ -1,6 +1,6 @@
 """Names of keys in place of addresses: for people with the address cut short, for programs beside it."""
 
-from engram.commands.support.names import Names
+from engram.library.names import Names
 from tests.support.cli import Shell
 from tests.support.dev_node import address_of
 

@@ -1,5 +1,7 @@
 """Puts names in place of addresses: those that the keys of the data directory have there.
 
+`Names` does so in what commands print, `People` in what a network says of its authors.
+
 People read `alice (leng1gkx94dag…)`. With --json, the name stands beside the address: `author_name` beside
 `author`.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -18,6 +21,30 @@ NOBODY: Final = "nobody"
 SUFFIX: Final = "_name"
 PAYLOAD: Final = "payload"
 """What a transaction says stays as it is: `engram tx sign` takes it."""
+
+
+@dataclass(frozen=True)
+class People:
+    """Who stands behind the addresses of a chain, as far as this program knows."""
+
+    hrp: str = ""
+    """The first letters of addresses; empty for a network that is on no chain."""
+    known: Mapping[str, str] = field(default_factory=dict)
+    """Names, by address as text."""
+
+    def address(self, raw: bytes) -> str:
+        """An address as text, or in hexadecimal digits where no chain is known."""
+        from engram.primitives.keys import format_address
+
+        return format_address(raw, self.hrp) if self.hrp else raw.hex()
+
+    def read(self, text: str) -> str:
+        """A text in which names stand before the addresses that are known."""
+        return str(Names(lambda: self.known).for_people(text))
+
+    def name(self, address: str | None) -> str | None:
+        """The name of an address in text form; None if it is not known."""
+        return None if address is None else self.known.get(address)
 
 
 class Names:
@@ -62,17 +89,21 @@ class Names:
         if not isinstance(value, dict):
             return value
         found = {}
-        for field, inner in value.items():
-            if field == PAYLOAD:
-                found[field] = inner
+        for key, inner in value.items():
+            if key == PAYLOAD:
+                found[key] = inner
                 continue
-            found[field] = self.for_programs(inner)
+            found[key] = self.for_programs(inner)
             if not isinstance(inner, str) or "name" in value or not _ADDRESS.fullmatch(inner):
                 continue
             if (name := self._known.get(inner)) is not None:
-                found[f"{field}{SUFFIX}"] = name
+                found[f"{key}{SUFFIX}"] = name
         return found
 
     def _shown(self, found: re.Match[str]) -> str:
         name = self._known.get(found[0])
         return found[0] if name is None else f"{name} ({found[0][:SHOWN]}…)"
+
+
+NO_PEOPLE: Final = People()
+"""Of a network that is on no chain."""

@@ -1,4 +1,4 @@
-"""Puts words in place of the numbers and zeros of RPC results, for what commands print with --json.
+"""Puts words in place of the numbers and zeros of RPC results: for `--json`, and for programs.
 
 A state, a kind or a policy becomes the word that people read: `decided` and not 1. An id of zeros, which
 names nothing, becomes null. `engram rpc` prints results as the node gives them.

@@ -1,0 +1,112 @@
+"""What the library tells people: names and words in place of addresses and numbers, reasons, short texts."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+
+import pytest
+
+import engram
+from engram import SyncChain, SyncModel
+from engram.library.errors import OptionInvalid
+from engram.participant.datasets import Dataset
+from engram.participant.tables.mapping import DataMapping
+from engram.primitives.errors import BadAddress
+
+pytestmark = pytest.mark.xdist_group("library_words")
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return engram.load_data("digits").of_classes(range(3))
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[SyncChain]:
+    with engram.dev_node() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def model(chain: SyncChain, data: Dataset) -> SyncModel:
+    """A model that alice has founded and bob has trained."""
+    half = data.rows // 2
+    opened = chain.open_round(data.features[:half], data.labels[:half], hidden=(8,), rows=40, epochs=1)
+    with opened.running():
+        bob = chain.using("bob").round(opened.id)
+        bob.participate(data.features[half:], data.labels[half:], steps=200)
+    return chain.model()
+
+
+def test_what_is_explained_has_names_and_words(model: SyncModel, data: Dataset) -> None:
+    """Of accounts and classes, where they are known: nobody reads addresses and numbers."""
+    said = str(model.explain(data.features[:1])).splitlines()
+    assert any(line.startswith("version 1 by bob (classes 0-2)") for line in said)
+    assert str(model.lineage[0]) == "version 1 by bob (classes 0-2)"
+    network = model.pull()
+    mapping = DataMapping(network.inputs, ("calm", "rain", "storm"), (0.0,), (1.0,))
+    named = network.with_mapping(mapping).explain(data.features[:1] / 255)
+    assert "version 1 by bob (classes calm, rain, storm)" in str(named)
+    assert pickle.loads(pickle.dumps(network)) == network
+
+
+def test_what_a_notebook_shows_is_one_line(model: SyncModel, data: Dataset) -> None:
+    network = model.pull()
+    mapping = DataMapping(64, tuple(f"kind {number}" for number in range(99)), (0.0,) * 64, (1.0,) * 64)
+    proof = model.prove()
+    shown = (
+        *(data, network, mapping, network.with_mapping(mapping), model.explain(data.features)),
+        *(model.evaluate(data.features, data.labels), proof, model, model.versions[0]),
+    )
+    for each in shown:
+        assert "\n" not in repr(each)
+        assert len(repr(each)) < 400
+    assert repr(data) == f"Dataset({data.rows} rows of 64 features, labels 0 to 2 (3 classes))"
+    assert "kind 0, kind 1, kind 2, kind 3 and 95 more" in repr(mapping)
+
+
+def test_kinds_and_statuses_are_words(chain: SyncChain, model: SyncModel) -> None:
+    shown, told = chain.round().info(), chain.call("round_get", id=chain.round().id)
+    assert (shown["status"], shown["terms"]["kind"]) == ("decided", "train")
+    assert {**shown, "status": 1, "terms": told["terms"]} == {**told, "base": shown["base"]}
+    assert (model.info()["policy"], model.info()["loss_kind"]) == ("strict", "softmax_cross_entropy")
+    assert [each.kind for each in model.versions] == ["train", "train"]
+
+
+def test_an_account_is_an_address_or_a_name(chain: SyncChain, model: SyncModel, data: Dataset) -> None:
+    bob = chain.using("bob")
+    before = bob.account().balance
+    chain.transfer("bob", 1)
+    assert chain.account("bob") == bob.account()
+    assert chain.account("bob").balance == before + 1
+    for wrong in ("zed", "", "bob ", chain.address[:-1]):
+        with pytest.raises(BadAddress):
+            chain.transfer(wrong, 1)
+    with pytest.raises(BadAddress, match="known are: alice, bob, carol, miner"):
+        chain.account("zed")
+    with pytest.raises(OptionInvalid, match="members is a list"):
+        chain.open_round(data.features, data.labels, members="bob")
+    with pytest.raises(BadAddress):
+        chain.open_round(data.features, data.labels, witnesses=["bob", "zed"])
+
+
+def test_whom_a_round_names_may_be_called_by_name(data: Dataset) -> None:
+    with engram.dev_node() as chain:
+        bob, carol = chain.using("bob").address, chain.using("carol").address
+        opened = chain.open_round(
+            *(data.features, data.labels), members=["bob"], witnesses=["carol"], old_witnesses=[bob]
+        ).info()
+        named = [(each["address"], each["old_only"]) for each in opened["terms"]["witnesses"]]
+        assert named == [(carol, False), (bob, True)]
+        assert chain.model().info()["members"] == [bob]
+
+
+def test_why_a_round_was_not_decided_is_told(data: Dataset) -> None:
+    """Nobody takes part, so nothing becomes a candidate."""
+    with engram.dev_node(("alice",)) as chain:
+        outcome = chain.open_round(data.features, data.labels, epochs=1).run()
+    assert (outcome.status, outcome.version, outcome.winner) == ("kept", None, None)
+    assert outcome.why == ("no update became a candidate",)
+    assert outcome.updates == ()
+    assert str(outcome) == f"round {outcome.round[:12]} is kept\nno update became a candidate"
