@@ -15,6 +15,7 @@ from engram.commands.support.session import CommandSession
 if TYPE_CHECKING:
     from engram.participant.tables.examining import DataReport, DataWarning
     from engram.participant.tables.mapping import DataMapping
+    from engram.participant.tables.raw import RawTable, ReadOptions
 
 SHOWN: Final = 20
 """How many labels are printed; --json has all of them."""
@@ -67,11 +68,10 @@ def check(file: Path, mapping: Path | None, as_json: bool, **options: Any) -> No
     """
     from engram.participant.tables.examining import examine
     from engram.participant.tables.mapping import load_mapping
-    from engram.participant.tables.reading import read
 
     known = None if mapping is None else load_mapping(mapping)
     layout = layout_of(options, as_json=as_json)
-    table = read(file, layout if known is None else known.options(layout))
+    table = _read(file, layout if known is None else known.options(layout))
     report = examine(table, known)
     session = CommandSession(as_json=as_json)
     session.show(report.to_json(), _fields(report).items())
@@ -86,7 +86,7 @@ def check(file: Path, mapping: Path | None, as_json: bool, **options: Any) -> No
     sections={
         "How the file is read": (
             *("label", "header", "delimiter", "decimal"),
-            *("size", "grey", "drop", "test_rows"),
+            *("size", "grey", "channels", "drop", "test_rows"),
         ),
         "How rows are made": ("mapping", "extend", "scale", "margin", "missing"),
         "Output": ("output", "force", "as_json", "help"),
@@ -143,11 +143,13 @@ def convert(
     then the same label gets the same class, and the same value the same byte. With --extend, new labels get
     the next classes, as a growth needs them; if the mapping itself stands beside the new file, it is replaced
     by the longer one.
+
+    A mapping holds the range of each column's values, and their means with --missing mean. That is personal
+    data if the rows are: docs/data.md says how to share a mapping with rounded ranges.
     """
     from engram.participant.tables.applying import mapping_path
-    from engram.participant.tables.converting import converted, save_rows
+    from engram.participant.tables.converting import converted, revealed, save_rows
     from engram.participant.tables.mapping import load_mapping
-    from engram.participant.tables.reading import read
 
     context = click.get_current_context()
     if extend and mapping is None:
@@ -162,15 +164,45 @@ def convert(
         check_free(beside, force=force)
     known = None if mapping is None else load_mapping(mapping)
     layout = layout_of(options, as_json=as_json)
-    table = read(file, layout if known is None else known.options(layout))
+    table = _read(file, layout if known is None else known.options(layout))
     done = converted(table, known, scale=scale, missing=missing, margin=margin, extend=extend)
     save_rows(output, done.rows)
     done.mapping.save(beside)
     session = CommandSession(as_json=as_json)
-    result = {"file": str(output), "mapping": str(beside), **done.to_json()}
-    shown = {name: value for name, value in result.items() if name != "warnings"}
-    session.show(result, {**shown, **_classes(done.mapping)}.items())
+    facts = revealed(done.mapping)
+    result = {"file": str(output), "mapping": str(beside), "reveals": facts, **done.to_json()}
+    shown = {name: value for name, value in result.items() if name not in ("warnings", "channels", "reveals")}
+    words = {**_classes(done.mapping), **_channels(result["channels"], done.mapping.channels)}
+    session.show(result, {**shown, **words}.items())
+    if facts:
+        session.note(
+            f"{beside.name} holds {facts}: if the rows are personal data, so is this file. docs/data.md says "
+            "how to round the numbers before you share it."
+        )
     _warn(session, done.warnings)
+
+
+def _read(file: Path, layout: ReadOptions) -> RawTable:
+    """The rows of the file. Raises `click.UsageError` for --channels where pictures have none."""
+    from engram.participant.tables.reading import read
+
+    table = read(file, layout)
+    if layout.channels is not None and table.channels is None:
+        raise click.UsageError(
+            f"--channels is for arrays of pictures with several channels, and {file.name} holds "
+            "none: leave it out",
+            click.get_current_context(),
+        )
+    return table
+
+
+def _channels(found: dict[str, str] | None, kept: str | None = None) -> dict[str, str]:
+    """The line that says where the channels of pictures are; `kept`: where the converted rows have them."""
+    if found is None:
+        return {}
+    turned = "" if kept in (None, found["axis"]) else f", turned to {kept} as the mapping has them"
+    guessed = "; --channels says otherwise" if found["found"] == "guessed" else ""
+    return {"channels": f"{found['axis']} ({HOW[found['found']]}{guessed}){turned}"}
 
 
 def _classes(mapping: DataMapping) -> dict[str, object]:
@@ -195,6 +227,7 @@ def _fields(report: DataReport) -> dict[str, object]:
         "format": facts["format"] + (", with titles" if facts["header"] else ""),
         "rows": facts["rows"],
         "inputs": facts["inputs"] if len(facts["shape"]) == 1 else f"{facts['inputs']} ({shape})",
+        **_channels(facts["channels"]),
         "label": f"{facts['label']['column']} ({HOW[facts['label']['found']]})",
         "labels": ", ".join(labels + more),
         "values": f"{_number(facts['lowest'])} to {_number(facts['highest'])}",

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from engram.participant import errors
 from engram.participant.tables.applying import is_converted, mapping_beside
+from engram.participant.tables.channels import shape_laid_out
 from engram.participant.tables.examining import DataWarning, file_doubts
 from engram.participant.tables.idx import read_idx_pair
 from engram.participant.tables.mapping import load_mapping, mapped, mapped_features
@@ -165,7 +166,7 @@ class Questions:
     classes: tuple[str, ...]
     """The label of each class, if a mapping names them."""
     shape: tuple[int, ...] = ()
-    """The shape of a row: (inputs,), or that of a picture."""
+    """The shape of a row in the order of its values: (inputs,), or that of a picture."""
     mapping: Path | None = None
     """The mapping that was used."""
 
@@ -189,15 +190,16 @@ def load_questions(source: str, options: ReadOptions | None = None, mapping: Pat
     asked = options or ReadOptions()
     table = read(Path(source), asked if known is None else known.options(asked))
     features = plain_features(table) if known is None else mapped_features(table, known)
+    shape = shape_laid_out(table, None if known is None else known.channels)
     if not table.labels.names:
-        return Questions(features, (), classes, table.shape, found)
+        return Questions(features, (), classes, shape, found)
     places = {name: place for place, name in enumerate(classes)}
     numbers = [
         (int(name) if name.isascii() and name.isdigit() else None) if known is None else places.get(name)
         for name in table.labels.names
     ]
     labels = tuple(numbers[code] if code >= 0 else None for code in table.labels.codes)
-    return Questions(features, labels, classes, table.shape, found)
+    return Questions(features, labels, classes, shape, found)
 
 
 def plain_rows(table: RawTable) -> Dataset:

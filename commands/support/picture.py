@@ -28,19 +28,27 @@ Pixel = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class PictureShape:
-    """How the values of a row lie in a picture: line by line, and of each pixel all planes together."""
+    """How the values of a row lie in a picture: line by line, and of each pixel all planes together, or plane
+    by plane.
+    """
 
     height: int
     width: int
     planes: int
     """1 for grey, 3 for red, green and blue."""
+    planes_first: bool = False
+    """Whether all values of one plane come before those of the next."""
 
 
 def shape_of(inputs: int, known: Sequence[int] = ()) -> PictureShape | None:
     """The picture that a row of so many inputs is: of a shape that its file shows, else a square.
 
-    None if it is neither. `known` is (height, width) or (height, width, planes), or anything else.
+    None if it is neither. `known` is (height, width), (height, width, planes) or (planes, height, width), or
+    anything else.
     """
+    if len(known) == 3 and known[2] not in (1, COLOURS) and known[0] in (1, COLOURS):
+        planes, height, width = known
+        return PictureShape(height, width, planes, planes_first=True)
     if len(known) in (2, 3):
         height, width, planes = (*known, 1)[:3]
         return PictureShape(height, width, planes) if planes in (1, COLOURS) else None
@@ -81,8 +89,9 @@ def _pixels(row: Sequence[int], shape: PictureShape) -> list[list[Pixel]]:
     brightest = max(1, *row)
 
     def pixel(y: int, x: int) -> Pixel:
-        first = (y * shape.width + x) * shape.planes
-        values = row[first : first + COLOURS] if shape.planes == COLOURS else [row[first]] * COLOURS
+        place, pixels = y * shape.width + x, shape.height * shape.width
+        found = row[place::pixels] if shape.planes_first else row[place * shape.planes :][: shape.planes]
+        values = found if shape.planes == COLOURS else list(found) * COLOURS
         red, green, blue = (value * WHITE // brightest for value in values)
         return red, green, blue
 

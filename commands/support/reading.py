@@ -58,8 +58,8 @@ def mapping_option(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_layout(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --label, --header, --delimiter, --decimal, --size, --grey, --drop and --test-rows, of which
-    `layout_of` makes the options.
+    """Adds --label, --header, --delimiter, --decimal, --size, --grey, --channels, --drop and --test-rows,
+    of which `layout_of` makes the options.
     """
     options = (
         label_option,
@@ -86,6 +86,12 @@ def with_layout(function: Callable[..., None]) -> Callable[..., None]:
             help="Make all pictures so many pixels wide and high, such as 28x28. Default: as they are.",
         ),
         click.option("--grey", is_flag=True, help="Read pictures without their colours."),
+        click.option(
+            "--channels",
+            type=click.Choice(("first", "last")),
+            help="Where arrays of pictures have their channels. first: rows, channels, height, width; last: "
+            "rows, height, width, channels. Default: the axis that is shorter than both others.",
+        ),
         click.option("--drop", multiple=True, metavar="TITLE", help="Leave a column out; may be repeated."),
         click.option(
             "--test-rows", is_flag=True, help="Of a source with training and test rows, read the test rows."
@@ -113,6 +119,7 @@ def layout_of(options: dict[str, Any], *, as_json: bool) -> ReadOptions:
         drop=options.pop("drop"),
         size=options.pop("size"),
         grey=options.pop("grey"),
+        channels=options.pop("channels"),
         test_rows=options.pop("test_rows"),
         progress=None if as_json else ReadProgress(),
     )

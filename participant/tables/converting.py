@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from engram.node.files import write_private
 from engram.participant.errors import EmptyDataset
 from engram.participant.tables.examining import OF_CLASSES, DataWarning, doubts, file_doubts
-from engram.participant.tables.mapping import DataMapping, MappedRows, fitted, mapped
-from engram.participant.tables.raw import RawTable
+from engram.participant.tables.mapping import USUAL, DataMapping, MappedRows, fitted, mapped
+from engram.participant.tables.raw import Channels, RawTable
+
+_TELL_NOTHING: Final = tuple(((low,), (high,)) for low, high in USUAL)
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class ConvertedRows:
     rows: MappedRows
     mapping: DataMapping
     warnings: tuple[DataWarning, ...]
+    channels: Channels | None
+    """Where the file has the channels of its pictures; in the rows they are where the mapping says."""
 
     def to_json(self) -> dict[str, Any]:
         """What was done, as JSON values."""
@@ -30,6 +34,7 @@ class ConvertedRows:
             "rows": len(self.rows.labels),
             "inputs": int(self.rows.features.shape[1]),
             "classes": list(self.mapping.classes),
+            "channels": self.channels and {"axis": self.channels.axis, "found": self.channels.found},
             "filled": self.rows.filled,
             "dropped": self.rows.dropped,
             "beyond": self.rows.beyond,
@@ -69,7 +74,21 @@ def converted(
         text = f"{rows.beyond} values lie outside of the mapping's range and became 0 or 255"
         remedy = "look whether the units are the same; for a new model, --margin leaves room for such values"
         warnings = (*warnings, DataWarning("values_beyond", text, remedy))
-    return ConvertedRows(rows, known, warnings)
+    return ConvertedRows(rows, known, warnings, table.channels)
+
+
+def revealed(mapping: DataMapping) -> str:
+    """What a mapping's file tells about the rows of which it was made, in words; empty if it has only titles
+    and names of classes.
+    """
+    found = []
+    if len(mapping.low) > 1:
+        found.append("the lowest and the highest value of each column")
+    elif (mapping.low, mapping.high) not in _TELL_NOTHING:
+        found.append("the lowest and the highest value of all")
+    if mapping.fill:
+        found.append("the mean of each column")
+    return ", and ".join(found)
 
 
 def save_rows(path: Path, rows: MappedRows) -> None:

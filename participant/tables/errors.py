@@ -52,6 +52,10 @@ class PicturesDiffer(InvalidInput):
     """The pictures are of different sizes: --size makes all of them alike."""
 
 
+class ChannelsUnclear(InvalidInput):
+    """The shape of the pictures does not show where their channels are: `engram data convert --channels`."""
+
+
 class LabelUnknown(InvalidInput):
     """The file has labels that the mapping does not know."""
 

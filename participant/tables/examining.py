@@ -288,6 +288,7 @@ def _facts(
         "rows": table.rows,
         "inputs": table.inputs,
         "shape": list(table.shape),
+        "channels": table.channels and {"axis": table.channels.axis, "found": table.channels.found},
         "header": table.header,
         "delimiter": table.delimiter,
         "label": {"column": table.column.place, "found": table.column.how},

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from engram.participant.errors import DatasetNotFound, EmptyDataset, ForeignDataset
 from engram.participant.tables.arrays import read_exactly
+from engram.participant.tables.channels import channels_of
 from engram.participant.tables.errors import DatasetDamaged, LabelsMissing
 from engram.participant.tables.limits import check_size
 from engram.participant.tables.opening import opened
@@ -74,7 +75,8 @@ def idx_files(folder: Path, *, test: bool) -> Path | None:
 def read_idx_pair(images: Path, labels: Path, options: ReadOptions) -> RawTable:
     """The rows whose features and labels two idx files hold, gzipped or not.
 
-    Raises `ForeignDataset`, `DatasetDamaged`, `DatasetTooLarge`, `EmptyDataset` and what `opened` raises.
+    Raises `ForeignDataset`, `DatasetDamaged`, `DatasetTooLarge`, `EmptyDataset`, `ChannelsUnclear`, and what
+    `opened` raises.
     """
     found = _read(labels, options)
     pixels = _read(images, options)
@@ -88,9 +90,9 @@ def read_idx_pair(images: Path, labels: Path, options: ReadOptions) -> RawTable:
     shape = pixels.shape[1:]
     flat = pixels.reshape(len(pixels), math.prod(shape))
     column = LabelColumn(labels.name, "format")
-    return RawTable(
-        images.name, "idx", compact(images.name, flat), labels_of_numbers(labels.name, found), column, shape
-    )
+    kinds = labels_of_numbers(labels.name, found)
+    channels = channels_of(images.name, shape, options)
+    return RawTable(images.name, "idx", compact(images.name, flat), kinds, column, shape, channels=channels)
 
 
 def _read(path: Path, options: ReadOptions) -> npt.NDArray[np.generic]:

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.participant.errors import EmptyDataset, ForeignDataset
+from engram.participant.tables.channels import LAST
 from engram.participant.tables.errors import DatasetDamaged, DatasetTooLarge, PicturesDiffer, ReaderMissing
 from engram.participant.tables.limits import LABEL_LETTERS, ROWS, check_size
 from engram.participant.tables.opening import opened
-from engram.participant.tables.raw import LabelColumn, RawTable, ReadOptions, labels_of_texts
+from engram.participant.tables.raw import Channels, LabelColumn, RawTable, ReadOptions, labels_of_texts
 from engram.primitives.errors import ChainError
 
 FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
@@ -87,7 +88,8 @@ def read_images(folder: Path, files: dict[str, list[Path]], options: ReadOptions
     labels = labels_of_texts(list(files), codes)
     column = LabelColumn("folders", "format")
     table = RawTable(folder.name, "images", features, labels, column, shape)
-    return replace(table, size=options.size, grey=options.grey)
+    channels = None if grey else Channels(LAST, "format")
+    return replace(table, size=options.size, grey=options.grey, channels=channels)
 
 
 def _folders(folder: Path) -> list[Path]:

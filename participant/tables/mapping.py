@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from engram.node.files import read_json, write_private
 from engram.participant.errors import FeatureOutOfRange
+from engram.participant.tables.channels import AXES, laid_out
 from engram.participant.tables.errors import (
     LabelUnknown,
     MappingInvalid,
@@ -35,6 +36,8 @@ SHOWN_NAMES: Final = 4
 SHOWN_LETTERS: Final = 24
 """So many names, and so many letters of each, stand in the short text of a mapping."""
 MISSING: Final = ("refuse", "drop", "mean")
+USUAL: Final = ((0.0, 1.0), (-1.0, 1.0), (0.0, float(LARGEST)))
+"""Ranges in which values of pictures are kept; they tell nothing about the rows."""
 _MOST_BYTES: Final = 2**25
 _CHUNK_VALUES: Final = 2**20
 _EXTEND: Final = "`engram data convert --extend` makes further classes of them"
@@ -62,6 +65,9 @@ class DataMapping:
     """The width and height that pictures get, if they were given one."""
     grey: bool = False
     """Whether pictures are read without their colours."""
+    channels: str | None = None
+    """Where the channels of its rows are, `first` or `last`, if they are pictures of several channels; rows
+    of a file that has them elsewhere are turned."""
     fill: tuple[float, ...] = ()
     """What stands for a missing value of each input; () if rows that lack one are not taken."""
 
@@ -110,6 +116,7 @@ class DataMapping:
             "decimal": self.decimal,
             "size": None if self.size is None else list(self.size),
             "grey": self.grey,
+            "channels": self.channels,
             "low": list(self.low),
             "high": list(self.high),
             "fill": list(self.fill),
@@ -160,6 +167,7 @@ def load_mapping(path: Path) -> DataMapping:
             decimal=content["decimal"],
             size=_size(content["size"]),
             grey=_truth(content["grey"]),
+            channels=_channels(content.get("channels")),  # files of before this field lack it
             fill=_numbers(content["fill"]),
         )
         _check(mapping)
@@ -211,6 +219,7 @@ def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse", margin
         decimal=table.decimal,
         size=table.size,
         grey=table.grey,
+        channels=None if table.channels is None else table.channels.axis,
         fill=fill,
     )
 
@@ -274,7 +283,7 @@ def _in_order(table: RawTable, mapping: DataMapping) -> Values:
             expected=mapping.inputs,
             got=table.inputs,
         )
-    return table.features
+    return laid_out(table, mapping.channels)
 
 
 def bytes_of(values: Values, mapping: DataMapping) -> tuple[npt.NDArray[np.uint8], int, int]:
@@ -319,7 +328,7 @@ def _ranges(values: Values) -> tuple[list[float], list[float]]:
 
 def _usual(lowest: float, highest: float) -> tuple[tuple[float], tuple[float]]:
     """The range of all values: 0 to 1 or -1 to 1 for those within, even if none is black or white."""
-    for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, float(LARGEST))):
+    for low, high in USUAL:
         if low <= lowest and highest <= high:
             return (low,), (high,)
     return (lowest,), (highest,)
@@ -371,6 +380,12 @@ def _size(value: object) -> tuple[int, int] | None:
     if len(sides) != 2 or not all(1 <= _count(side) <= INPUTS for side in sides):
         raise ValueError("its size of pictures is none")
     return sides[0], sides[1]
+
+
+def _channels(value: object) -> str | None:
+    if value is None or value in AXES:
+        return None if value is None else str(value)
+    raise ValueError("its channels are neither first nor last")
 
 
 def _texts(values: object) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from engram.participant.errors import EmptyDataset, ForeignDataset
 from engram.participant.tables.arrays import ArrayHeader
+from engram.participant.tables.channels import channels_of
 from engram.participant.tables.errors import (
     ColumnNotFound,
     DatasetDamaged,
@@ -77,7 +79,7 @@ def read_npz(path: Path, options: ReadOptions) -> RawTable:
     """The rows of an archive, of whose arrays two are unpacked, after their headers have been checked.
 
     Raises `ForeignDataset`, `DatasetDamaged`, `DatasetEncrypted`, `DatasetTooLarge`, `ObjectArray`,
-    `EmptyDataset`, `LabelsMissing`, `ColumnNotFound`, and what `opened` raises.
+    `EmptyDataset`, `LabelsMissing`, `ColumnNotFound`, `ChannelsUnclear`, and what `opened` raises.
     """
     with path.open("rb") as raw:
         if raw.read(len(GZIP)) == GZIP:
@@ -126,7 +128,8 @@ def _table(path: Path, archive: zipfile.ZipFile, options: ReadOptions) -> RawTab
     if (alone := _without_labels(headers, options)) is not None:
         pixels = _array(archive, alone, headers[alone])
         shape = pixels.shape[1:]
-        return unlabelled(path.name, "npz", pixels.reshape(len(pixels), math.prod(shape)), shape)
+        rows = unlabelled(path.name, "npz", pixels.reshape(len(pixels), math.prod(shape)), shape)
+        return replace(rows, channels=channels_of(path.name, shape, options))
     names = _chosen(path, headers, options)
     if names is None:
         only = next(iter(headers))
@@ -145,11 +148,13 @@ def _table(path: Path, archive: zipfile.ZipFile, options: ReadOptions) -> RawTab
             expected=header.shape[:1],
             got=wanted.shape,
         )
+    shape = header.shape[1:]
+    channels = channels_of(path.name, shape, options)
     features = _array(archive, features_name, header)
     labels = _labels(path, _array(archive, labels_name, wanted))
-    flat = features.reshape(len(features), math.prod(features.shape[1:]))
+    flat = features.reshape(len(features), math.prod(shape))
     column = LabelColumn(labels_name, "asked" if asked else "format")
-    return RawTable(path.name, "npz", compact(path.name, flat), labels, column, features.shape[1:])
+    return RawTable(path.name, "npz", compact(path.name, flat), labels, column, shape, channels=channels)
 
 
 def _headers(path: Path, archive: zipfile.ZipFile) -> dict[str, ArrayHeader]:

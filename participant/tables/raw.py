@@ -49,6 +49,9 @@ class ReadOptions:
     """The width and height that all pictures get; None: theirs, which must be the same."""
     grey: bool = False
     """Read pictures without their colours."""
+    channels: str | None = None
+    """Where the channels of pictures are: the `first` axis of a row, or the `last`; None: what its shape
+    shows."""
     test_rows: bool = False
     """Of a source that holds training and test rows, read the test rows."""
     progress: Progress | None = field(default=None, compare=False)
@@ -75,6 +78,16 @@ class LabelColumn:
     def hint(self) -> str | None:
         """What finds the column in another file of the same make; None where its format says it."""
         return None if self.how == "format" else self.place
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Where the channels of a file's pictures are, and how sure that is."""
+
+    axis: str
+    """`first`: a row is channels x height x width; `last`: height x width x channels."""
+    found: str
+    """`asked`: the user has said it; `format`: the format says it; `guessed`: it is the shortest axis."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +123,7 @@ class RawTable:
     labels: Labels
     column: LabelColumn
     shape: tuple[int, ...]
-    """The shape of a row: (inputs,), or that of a picture."""
+    """The shape of a row in the order of its values: (inputs,), or that of a picture."""
     columns: tuple[str, ...] = ()
     """The names of the features; () if the file has none."""
     header: bool = False
@@ -123,6 +136,8 @@ class RawTable:
     """The width and height that pictures were given, if they were."""
     grey: bool = False
     """Whether pictures were to be read without their colours."""
+    channels: Channels | None = None
+    """Where the channels of pictures are; None for rows without such an axis."""
 
     @property
     def rows(self) -> int:

@@ -224,3 +224,49 @@ def test_at_a_terminal_the_user_is_asked(tmp_path: Path, answer: bytes, code: st
     assert "Go on with these rows all the same? [y/N]" in done.stderr
     assert f"[{code}]" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_convert_says_what_its_mapping_tells_about_the_rows(shell: Shell, rows: Path, tmp_path: Path) -> None:
+    made = str(tmp_path / "a.npz")
+    said = shell.run("data", "convert", str(rows), "-o", made)
+    assert "a.mapping.json holds the lowest and the highest value of each column: if" in said.stderr
+    filled = shell.json("data", "convert", str(rows), "-o", made, "--missing", "mean", "--force")
+    assert filled["reveals"].endswith("of each column, and the mean of each column")
+    rows.write_text(ROWS.replace(",5,", ",-500,"))
+    one = shell.json("data", "convert", str(rows), "-o", made, "--scale", "all", "--force")
+    assert one["reveals"] == "the lowest and the highest value of all"
+    quiet = shell.json("data", "convert", made, "-o", str(tmp_path / "b.npz"))
+    assert quiet["reveals"] == "", "bytes stay as they are, so the mapping has no range of them"
+
+
+def test_where_channels_are_is_guessed_and_told_or_said_or_refused(
+    shell: Shell, rows: Path, tmp_path: Path
+) -> None:
+    clear, unclear = tmp_path / "clear.npz", tmp_path / "unclear.npz"
+    for path, shape in ((clear, (12, 3, 8, 8)), (unclear, (12, 3, 3, 3))):
+        pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        np.savez(path, features=pictures, labels=np.arange(12) % 2)
+    assert "first (a guess; --channels says otherwise)" in shell.run("data", "check", str(clear)).stdout
+    assert shell.json("data", "check", str(clear), "--channels", "last")["channels"] == {
+        "axis": "last",
+        "found": "asked",
+    }
+    refused = shell.run("data", "check", str(unclear))
+    assert (refused.exit_code, "[channels_unclear]" in refused.stderr) == (65, True)
+    done = shell.json("data", "convert", str(unclear), "--channels", "last", "-o", str(tmp_path / "a.npz"))
+    assert done["channels"] == {"axis": "last", "found": "asked"}
+    useless = shell.run("data", "check", str(rows), "--channels", "last")
+    assert (useless.exit_code, "leave it out" in useless.stderr) == (64, True)
+
+
+def test_rows_are_turned_to_the_order_of_the_mapping_and_this_is_said(shell: Shell, tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
+    for name, array in (("last", pictures), ("first", np.moveaxis(pictures, 3, 1))):
+        np.savez(tmp_path / f"{name}.npz", features=array, labels=np.arange(12) % 2)
+    made = tmp_path / "a.npz"
+    shell.run("data", "convert", str(tmp_path / "last.npz"), "-o", str(made))
+    mapping = str(tmp_path / "a.mapping.json")
+    later = tmp_path / "b.npz"
+    said = shell.run("data", "convert", str(tmp_path / "first.npz"), "--mapping", mapping, "-o", str(later))
+    assert "turned to last as the mapping has them" in " ".join(said.stdout.split())
+    assert np.load(later)["features"].tolist() == np.load(made)["features"].tolist()

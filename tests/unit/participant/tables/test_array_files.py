@@ -22,7 +22,7 @@ from engram.participant.tables.reading import read
 from engram.primitives.errors import ChainError
 from tests.support.strange_files import put_strange
 
-PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 3, 2, 2)
+PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3, 1)
 KINDS = np.array([2, 0, 1, 1])
 
 
@@ -57,7 +57,7 @@ def refused(path: Path, **options: object) -> str:
     ],
 )
 def test_the_usual_names_and_shapes_are_known(tmp_path: Path, features: str, targets: str) -> None:
-    for shape in ((4, 12), (4, 3, 4), (4, 3, 2, 2)):
+    for shape in ((4, 12), (4, 3, 4), (4, 4, 3, 1)):
         found = read(npz(tmp_path, **{features: PIXELS.reshape(shape), targets: KINDS}))
         assert found.features.tolist() == PIXELS.reshape(4, 12).tolist()
         assert (labels(found), found.shape) == (["2", "0", "1", "1"], shape[1:])
