@@ -67,6 +67,7 @@ class Config:
         "rpc_host. Set it if clients reach the node under another name. Requests for any other name are "
         "refused, so that a web page cannot reach the node by DNS rebinding.",
         check=rules.host_name,
+        example=("node.example.org", "203.0.113.5"),
     )
     rpc_explorer: bool = _setting(
         True,
@@ -90,6 +91,7 @@ class Config:
         "Peer that the node connects to, and connects to again whenever the connection ends: HOST:PORT, or "
         "NODEKEY@HOST:PORT to accept only the node with that key.",
         check=rules.peer_address,
+        example=("192.0.2.7:8646", "node.example.org:8646"),
     )
     p2p_tls: str = _setting(
         "auto",
@@ -103,6 +105,7 @@ class Config:
         "Node that is asked for addresses of others while nobody else answers: HOST:PORT. HOST may be a name "
         "that stands for many nodes.",
         check=rules.seed_address,
+        example=("seed.example.org:8646",),
     )
     max_outbound: int = _setting(
         8,
@@ -184,6 +187,7 @@ class Config:
         "RPC address (http://HOST:PORT) of another miner of the same test network, for whose programs this "
         "miner waits as for its own.",
         check=rules.http_url,
+        example=("http://192.0.2.7:8645",),
     )
     mempool_bytes: int = _setting(
         64 * 1024 * 1024,
@@ -236,6 +240,13 @@ class Setting:
     choices: tuple[str, ...] = ()
     check: Callable[[str], None] | None = None
     """Raises `ValueError` for a text that it cannot be; of a list, it sees each member."""
+    example: tuple[str, ...] = ()
+    """Values that a list can have; every setting that is a list has some, and no other setting."""
+
+    @property
+    def line(self) -> str:
+        """How engram.toml sets a list to the example, such as `peers = ["192.0.2.7:8646"]`."""
+        return f"{self.name} = {json.dumps(list(self.example))}"
 
 
 SETTINGS: Final = tuple(Setting(f.name, f.default, **f.metadata) for f in fields(Config) if f.metadata)
@@ -251,5 +262,6 @@ def default_text() -> str:
     for item in SETTINGS:
         bounds = f" One of {', '.join(item.choices)}." if item.choices else ""
         # Numbers, texts, lists and truth values are written in TOML as they are in JSON.
-        blocks.append(f"# {item.text}{bounds}\n#{item.name} = {json.dumps(item.default)}\n")
+        example = f"\n# For example: {item.line}" if item.example else ""
+        blocks.append(f"# {item.text}{bounds}{example}\n#{item.name} = {json.dumps(item.default)}\n")
     return "\n".join(blocks)

@@ -17,6 +17,7 @@ from engram.node import settingrules as rules
 from engram.node.config import CONFIG_NAME, SETTINGS, Config, default_data_dir
 from engram.node.errors import ConfigInvalid, FileDamaged
 from engram.node.files import read_plain
+from engram.p2p.errors import BadPeerAddress
 
 _MAX_FILE_BYTES: Final = 2**20
 _MAX_ITEMS: Final = 1_000
@@ -131,6 +132,9 @@ def _no_toml(path: Path, reason: str) -> str:
         places = " and ".join(map(str, same))
         return f"{path}: {_name_in(line)} is set twice, in the lines {places}: remove one of them"
     advice = 'write NAME = VALUE, a text in "quotes", a list in [brackets], true and false in small letters'
+    setting = _BY_NAME.get(_name_in(line))
+    if setting is not None and setting.example:
+        advice = f"{setting.name} is a list: write it as in {setting.line}"
     return f"{path}, line {number}, cannot be read as TOML: {rules.shown(line)}: {advice} ({reason})"
 
 
@@ -158,7 +162,7 @@ def _checked(name: str, value: Any, place: str) -> Any:
     kind = _TYPES[name]
     if kind is tuple and isinstance(value, list | tuple):
         if not all(isinstance(item, str) for item in value):
-            raise _wrong(f"{name} must be a list of strings", place, value)
+            raise _wrong(f"{name} must be a list of strings{_as_in(name, place)}", place, value)
         if len(value) > _MAX_ITEMS:
             raise _wrong(f"{name} has more than {_MAX_ITEMS} members", place, len(value))
         for item in value:
@@ -167,7 +171,7 @@ def _checked(name: str, value: Any, place: str) -> Any:
     if issubclass(kind, Path):
         return Path(value)
     if kind not in (bool, int, str) or type(value) is not kind:
-        raise _wrong(f"{name} must be {_TOLD[kind]}", place, value)
+        raise _wrong(f"{name} must be {_TOLD[kind]}{_as_in(name, place)}", place, value)
     _check_value(name, value, place)
     return value
 
@@ -183,7 +187,23 @@ def _check_value(name: str, value: Any, place: str) -> None:
         try:
             setting.check(value)
         except ValueError as error:
-            raise _wrong(f"{name} {error}", place, value) from error
+            raise _wrong(f"{name} {error}{_as_in(name, place)}", place, value) from error
+        except BadPeerAddress as error:
+            message = f"{error.message}{_as_in(name, place)} (set by {place})"
+            raise BadPeerAddress(message, got=error.got) from error
+
+
+def _as_in(name: str, place: str) -> str:
+    """The end of a sentence that shows how the place where a list was set wrongly sets it rightly."""
+    setting = _BY_NAME[name]
+    if not setting.example:
+        return ""
+    if place == _variable(name):
+        return f"; for example {place}={','.join(setting.example)}"
+    if place.startswith("--"):
+        option = place.removesuffix("s")  # it takes one member, and can be repeated
+        return "; for example " + " ".join(f"{option} {each}" for each in setting.example)
+    return f"; for example {setting.line}"
 
 
 def _check_together(config: Config, origin: str) -> None:

@@ -1,13 +1,15 @@
 """Settings: the stronger source wins, each knows its origin, and every bad value is named."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engram.node.config import CONFIG_NAME, Config, default_data_dir
+from engram.node.config import CONFIG_NAME, SETTINGS, Config, Setting, default_data_dir, default_text
 from engram.node.configsources import load_config
 from engram.node.errors import ConfigInvalid
+from engram.p2p.errors import BadPeerAddress
 
 
 @pytest.fixture
@@ -174,3 +176,34 @@ def test_settings_of_whom_to_talk_to(folder: Path, name: str, text: str, is_good
         return
     with pytest.raises(ConfigInvalid, match=name):
         load_config({"data_dir": folder}, environment)
+
+
+LISTS = [setting for setting in SETTINGS if isinstance(setting.default, tuple)]
+
+
+def test_the_example_of_each_list_is_read_as_the_file_shows_it(folder: Path) -> None:
+    shown = re.findall(r"^# For example: (.+)$", default_text(), re.MULTILINE)
+    assert shown == [setting.line for setting in LISTS]
+    write(folder, "\n".join(shown) + "\n")
+    config = load_config({"data_dir": folder}, {}).config
+    assert all(getattr(config, setting.name) == setting.example for setting in LISTS)
+
+
+@pytest.mark.parametrize("setting", LISTS, ids=lambda setting: setting.name)
+def test_a_wrong_list_is_refused_with_the_example_of_its_source(setting: Setting, folder: Path) -> None:
+    for text in ('"a:1"', "[5]", '["?"]', "a:1"):
+        write(folder, f"{setting.name} = {text}\n")
+        with pytest.raises((ConfigInvalid, BadPeerAddress), match=re.escape(setting.line)):
+            load_config({"data_dir": folder}, {})
+    write(folder, "")
+    variable = f"ENGRAM_{setting.name.upper()}"
+    with pytest.raises((ConfigInvalid, BadPeerAddress)) as refused:
+        load_config({"data_dir": folder}, {variable: "?"})
+    example = str(refused.value).partition("for example ")[2].partition(" (set by")[0]
+    name, _, value = example.partition("=")
+    assert getattr(load_config({"data_dir": folder}, {name: value}).config, setting.name) == setting.example
+    with pytest.raises((ConfigInvalid, BadPeerAddress)) as refused:
+        load_config({"data_dir": folder, setting.name: ("?",)}, {})
+    given = str(refused.value).partition("for example ")[2].partition(" (set by")[0].split()
+    assert given[::2] == [f"--{setting.name.replace('_', '-').removesuffix('s')}"] * len(setting.example)
+    assert tuple(given[1::2]) == setting.example
