@@ -11,6 +11,7 @@ from engram.node.client import RpcClient
 from engram.node.configsources import LoadedConfig
 from engram.node.datadir import find_run_info, read_spec
 from engram.node.errors import ChainNotFound
+from engram.node.settingrules import shown
 from engram.participant.errors import ForeignNode
 from engram.participant.notices import Report
 from engram.participant.reconnect import PATIENCE_S, PatientClient
@@ -57,11 +58,20 @@ class ChosenNode:
             if self.loaded.origins["data_dir"] != "default":
                 raise
             return
-        from engram.consensus.chainspec import spec_id  # imports numpy, which few commands need
+        from engram.consensus.chainspec import chain_id, spec_id  # imports numpy, which few commands need
 
-        served = str((await client.call("node_info"))["spec_id"])
-        if served != spec_id(spec).hex():
-            raise ForeignNode(expected=spec_id(spec), got=bytes.fromhex(served))
+        info = await client.call("node_info")
+        own, served = spec_id(spec).hex(), str(info["spec_id"])
+        if served != own:
+            theirs = f"{shown(info['name'])[1:-1]}, chain id {shown(info['chain_id'])}"
+            raise ForeignNode(
+                f"the node that answers at {self.url} is of another chain ({theirs}) than the data directory "
+                f"{self.data_dir} ({spec.name}, chain id {chain_id(spec)}): to ask that node anyway, use "
+                f"--rpc {self.url}; to ask a node of the directory's own chain, start it with `engram run`, "
+                "at another --rpc-port if the first node is to go on",
+                expected=own,
+                got=shown(served)[1:-1],
+            )
 
     @asynccontextmanager
     async def patient_client(

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from engram.commands.support.output import short
-from engram.consensus.chainspec import ChainSpec, load_spec
+from engram.consensus.chainspec import ChainSpec, chain_id, load_spec, spec_id
 from engram.node.config import Config
 from engram.node.datadir import write_spec
 from engram.node.node import Node
@@ -85,9 +85,15 @@ def test_what_people_read_of_a_transfer(shell: Shell) -> None:
 
 def test_a_node_of_another_chain_is_not_taken_for_ones_own(shell: Shell, tmp_path: Path) -> None:
     port = str(shell.json("chain", "info")["rpc_port"])
-    write_spec(tmp_path, replace(dev_spec(), name="other"))
+    other = replace(dev_spec(), name="other")
+    write_spec(tmp_path, other)
     stranger = Shell(tmp_path, {"ENGRAM_RPC_PORT": port})
     assert stranger.error("chain", "head") == (65, "foreign_node")
+    told = stranger.run("chain", "head").output
+    assert f"the node that answers at http://127.0.0.1:{port} is of another chain" in told
+    for spec in (spec_of(shell), other):
+        assert f"{spec.name}, chain id {chain_id(spec)}" in told
+        assert spec_id(spec).hex() in told
     assert stranger.error("participate", "--data", "digits")[1] == "key_not_chosen"
     assert stranger.json("chain", "head", "--rpc", f"http://127.0.0.1:{port}")["height"] >= 0
 
