@@ -103,6 +103,11 @@ class Bans:
         keys = self._standing(one)
         return min(keys, key=lambda ban: ban.until_ms) if len(keys) >= KEYS_PER_HOST else None
 
+    def stands(self, ban: Ban) -> bool:
+        """Whether this ban still holds: its time is not over, and nobody has lifted it."""
+        held = (self._operator if ban.by_operator else self._keys).get(ban.subject)
+        return held == ban and ban.until_ms > self._now_ms()
+
     def left_s(self, ban: Ban) -> float:
         """Seconds until the ban ends."""
         return (ban.until_ms - self._now_ms()) / 1000

@@ -29,6 +29,8 @@ LEVELS: Final = {
 PEER_LINES: Final = 10
 """How many lines of one event all peers together may cause in `PEER_WINDOW_S` seconds."""
 PEER_WINDOW_S: Final = 60.0
+OF_PEERS: Final = frozenset({"another branch has more work", "caught up"})
+"""Events that peers cause and whose lines name no peer: where blocks cost no work, as often as they like."""
 _WHOLE_ID: Final = re.compile("[0-9a-f]{64}")
 _SHOWN_DIGITS: Final = 12
 _HTTP_SERVER: Final = "aiohttp.server"
@@ -99,7 +101,10 @@ def no_descriptor(error: OSError) -> None:
 
 
 class PeerRateLimit:
-    """Of each event that names a `peer`, lets `PEER_LINES` lines per window through and counts the rest."""
+    """Of each event that peers cause, lets `PEER_LINES` lines per window through and counts the rest.
+
+    Those are the events that name a `peer`, and those of `OF_PEERS`.
+    """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -110,9 +115,9 @@ class PeerRateLimit:
 
         The first line of a new window says in `suppressed` how many lines of the last window were dropped.
         """
-        if "peer" not in line:
-            return line
         event, now_s = str(line["event"]), self._monotonic()
+        if "peer" not in line and event not in OF_PEERS:
+            return line
         opened_s, count = self._windows.get(event, (now_s, 0))
         if now_s - opened_s >= PEER_WINDOW_S:
             suppressed = max(0, count - PEER_LINES)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
+from engram.node import logs
 from engram.node.bans import (
     BANS_NAME,
     KEYS_PER_HOST,
@@ -194,7 +200,10 @@ def test_who_refuses_a_peer_why_and_how_long(bans: Bans, clock: FakeClock) -> No
     named = scores.refusal(FAR, BAD)
     assert named is not None
     assert (named.error.code, named.lasts_s) == ("peer_banned", 3_500)
-    assert "from 2023-11-14 22:13:20 UTC until 2023-11-14 23:13:20 UTC (floods)" in named.error.message
+    assert (
+        "banned by the operator until 2023-11-14 23:13:20 UTC (floods): 192.0.2.0/24, since"
+        in named.error.message
+    )
     assert "engram peer unban 192.0.2.0/24" in named.error.message
     for number in range(KEYS_PER_HOST):
         scores.report(OTHER, key(number), BadHandshake("a lie"))
@@ -204,6 +213,66 @@ def test_who_refuses_a_peer_why_and_how_long(bans: Bans, clock: FakeClock) -> No
     assert not own.for_others
     assert not named.for_others
     assert "too many nodes of 198.51.100.1" in many.error.message
+
+
+@pytest.fixture
+def told() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The log lines that were written since the test began."""
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, level = list(root.handlers), root.level
+    logs.configure("info", "json", stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def attempt(scores: BanningScores, host: str, node_key: bytes) -> None:
+    """A peer tries to connect, as the manager asks about it and reports what became of it."""
+    refusal = scores.refusal(host, node_key)
+    if refusal is not None:
+        scores.report(host, node_key, refusal.error)
+
+
+@pytest.mark.parametrize("by_operator", [True, False])
+@pytest.mark.parametrize("lifted", [True, False])
+def test_the_attempts_of_a_refused_peer_take_one_line_a_ban_and_are_counted(
+    by_operator: bool,
+    lifted: bool,
+    bans: Bans,
+    clock: FakeClock,
+    told: Callable[[], list[dict[str, Any]]],
+) -> None:
+    scores = BanningScores(clock, bans)
+    if by_operator:
+        bans.ban(BAD.hex(), 600, "floods")
+    else:
+        bans.offended(FAR, BAD, "bad_handshake")
+    for _ in range(500):
+        attempt(scores, FAR, BAD)
+    (line,) = told()
+    assert line["event"].startswith("a refused peer tries to connect")
+    assert line["code"] == ("peer_banned" if by_operator else "peer_refused")
+    assert ("banned by the operator until" in line["error"]) is by_operator
+    if lifted:
+        bans.unban(BAD.hex())
+    clock.advance(600_000)
+    attempt(scores, FAR, BAD)
+    assert told()[1]["event"] == "a ban has ended"
+    assert told()[1]["refused_attempts"] == 500
+    attempt(scores, FAR, BAD)
+    assert len(told()) == 2, "it is told once"
+
+
+def test_a_second_ban_is_said_again(
+    bans: Bans, clock: FakeClock, told: Callable[[], list[dict[str, Any]]]
+) -> None:
+    scores = BanningScores(clock, bans)
+    for seconds in (60, 70):
+        bans.ban(BAD.hex(), seconds, "floods")
+        attempt(scores, FAR, BAD)
+        attempt(scores, FAR, BAD)
+    assert [line.get("refused_attempts") for line in told()] == [None, 2, None]
 
 
 def test_with_a_host_its_nodes_are_forgiven(bans: Bans) -> None:

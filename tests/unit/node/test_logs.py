@@ -10,6 +10,7 @@ import structlog
 
 from engram.node import logs
 from engram.statemachine.errors import NonceMismatch
+from tests.support.source_tree import ROOT
 
 
 @pytest.fixture
@@ -85,6 +86,17 @@ def test_what_peers_cause_is_limited_and_counted(stream: io.StringIO) -> None:
     assert lines(stream)[-1]["suppressed"] == 5
     log.info("session ended", peer="b")
     assert "suppressed" not in lines(stream)[-1]
+
+
+@pytest.mark.parametrize("event", sorted(logs.OF_PEERS))
+def test_lines_of_peers_are_limited_though_they_name_none(event: str, stream: io.StringIO) -> None:
+    """The event is one that some service of the node logs, and no line of its own making."""
+    logs.configure("info", "json", stream, lambda: 0.0)
+    for number in range(logs.PEER_LINES + 5):
+        logs.get_logger("chain").info(event, height=number)
+    assert len(lines(stream)) == logs.PEER_LINES
+    services = [path.read_text() for path in (ROOT / "node").rglob("*.py") if path.name != "logs.py"]
+    assert any(f'"{event}"' in text for text in services)
 
 
 def test_people_read_short_ids_and_programs_whole_ones(stream: io.StringIO) -> None:

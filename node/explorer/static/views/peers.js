@@ -1,7 +1,7 @@
 // The nodes that this one speaks with, those that it dials, and those that it refuses.
 
 import { card, clear, h, table, tag } from "../dom.js";
-import { bytes, count, duration, link, shortId } from "../format.js";
+import { bytes, count, duration, fullTime, link, shortId } from "../format.js";
 import { live } from "../live.js";
 
 export const title = "Peers";
@@ -25,6 +25,8 @@ const targets = [
 
 const bans = [
   { head: "Whom", cell: (ban) => h("span", { class: "mono", title: ban.subject }, shortId(ban.subject)) },
+  { head: "By whom", cell: (ban) => (ban.by_operator ? "the operator" : "the node, for misbehaviour") },
+  { head: "Until", cell: (ban) => fullTime(ban.until_ms) },
   { head: "Why", wide: true, cell: (ban) => ban.reason || "no reason is given" },
 ];
 
@@ -53,5 +55,6 @@ function stands(target) {
   if (target.peer) return [tag("connected", "good"), " ", h("span", { class: "mono" }, shortId(target.peer))];
   const retry = target.retry_s === null ? "" : ` Tried again in ${duration(target.retry_s)}.`;
   if (!target.error) return `It is being dialled.${retry}`;
-  return [tag("no answer", "bad"), ` ${target.error.message}.${retry}`];
+  const word = { peer_banned: "banned", peer_refused: "refused" }[target.error.code] || "no answer";
+  return [tag(word, "bad"), ` ${target.error.message}.${retry}`];
 }
