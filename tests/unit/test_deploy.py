@@ -14,9 +14,12 @@ import yaml
 
 from engram.cli import main
 from engram.commands.support.exitcodes import EXIT_STATUSES, LATER
+from engram.commands.support.failures import exit_status
 from engram.node.configsources import load_config
+from engram.node.errors import ConfigInvalid, DataDirLocked, DiskFull, ForeignData, PortTaken, SchemaMismatch
 from engram.node.metrics import Gauges, Metrics, render
 from engram.node.rpc.warnings import CODES, OLD_BLOCKS
+from engram.primitives.errors import ChainError
 from tests.support.source_tree import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -259,6 +262,16 @@ def test_the_unit_starts_no_node_again_that_only_a_person_can_mend() -> None:
         *never,
         LATER,
     ]
+
+
+@pytest.mark.parametrize(
+    "error", [PortTaken, DataDirLocked, ForeignData, SchemaMismatch, DiskFull, ConfigInvalid]
+)
+def test_the_unit_starts_again_after_what_passes_by_itself_alone(error: type[ChainError]) -> None:
+    """A port or a directory that another process holds becomes free; foreign data stay foreign."""
+    never = unit()["RestartPreventExitStatus"].split()
+    passes = error in (PortTaken, DataDirLocked, DiskFull)
+    assert (str(exit_status(error())) not in never) is passes
 
 
 def test_the_operators_page_has_the_table_of_exit_statuses() -> None:
