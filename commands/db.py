@@ -11,6 +11,7 @@ from engram.commands.support.options import Group, with_offline_session
 from engram.commands.support.param_types import HASH
 from engram.commands.support.progress import by_tenths, by_thousands
 from engram.commands.support.session import CommandSession
+from engram.commands.support.units import format_bytes
 
 _CHECKED = ("state", "height", "head", "state_root", "blocks")
 
@@ -32,8 +33,10 @@ def check(session: CommandSession, blocks: int | None) -> None:
     The command reads every row of the database and every body, and changes nothing. It names everything that
     is damaged or missing, says what helps, and ends with status 65 then.
     """
-    from engram.node.chain.maintenance import check_data_dir
+    from engram.node.chain.maintenance import block_files_of, check_data_dir
 
+    extent = "every block" if blocks is None else f"the last {blocks} blocks"
+    session.note(f"checking {extent}, and the database, against {_amount(block_files_of(session.config))}")
     result = check_data_dir(session.config, blocks, by_thousands(session.note)).to_json()
     session.show(result, [(name, result[name]) for name in _CHECKED])
 
@@ -68,9 +71,11 @@ def reindex(session: CommandSession, yes: bool) -> None:
     once you do not need it.
     """
     from engram.commands.support.exitcodes import DATA
-    from engram.node.chain.maintenance import reindex_data_dir
+    from engram.node.chain.maintenance import block_files_of, reindex_data_dir
 
-    session.note("reading the block files, to see whether blocks would be lost")
+    files = _amount(block_files_of(session.config))
+    session.note(f"reading {files}, to see whether blocks would be lost")
+    session.note("if none are, every block in them is executed again, into a new database")
     done = reindex_data_dir(session.config, by_tenths(session.note), allow_loss=yes)
     session.show(done.to_json(), done.to_json().items())
     if done.blocks_lost:
@@ -143,6 +148,12 @@ def restore(session: CommandSession, file: Path, checkpoint: bytes | None, min_w
     now_ms = time.time_ns() // 1_000_000
     result = restore_data_dir(session.config, file, now_ms, checkpoint, min_work or 0).to_json()
     session.show(result, result.items())
+
+
+def _amount(files: tuple[int, int]) -> str:
+    """So many block files, and how large they are together."""
+    count, size_bytes = files
+    return f"{count} block file{'' if count == 1 else 's'} ({format_bytes(size_bytes)})"
 
 
 def _compacted(session: CommandSession, *, prune: bool) -> None:

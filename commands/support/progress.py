@@ -123,9 +123,9 @@ def by_thousands(note: Callable[[str], None]) -> Callable[[int], None]:
 
 def by_tenths(note: Callable[[str], None]) -> Callable[[int, int, int], None]:
     """What a rebuild calls with the height of the new head, the bytes of block files that it has read, and
-    all that there are; `note` is given each tenth, once.
+    all that there are; `note` is given the beginning and each tenth, once.
     """
-    said = 0
+    said = -1
 
     def progress(height: int, done: int, total: int) -> None:
         nonlocal said

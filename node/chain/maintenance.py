@@ -266,6 +266,13 @@ def reindex_data_dir(
     )
 
 
+def block_files_of(config: Config) -> tuple[int, int]:
+    """How many block files the data directory has, and their bytes. Raises `ChainNotFound`."""
+    _check_blocks(config)
+    sizes = [path.stat().st_size for path in (config.data_dir / BLOCKS_DIRECTORY).glob("*.dat")]
+    return len(sizes), sum(sizes)
+
+
 def _check_blocks(config: Config) -> None:
     if not (config.data_dir / BLOCKS_DIRECTORY).is_dir():
         raise ChainNotFound(f"there are no blocks in {config.data_dir} yet: start the node once")

@@ -82,6 +82,8 @@ def rebuild(
         building = directory / BUILDING
         shutil.rmtree(building, ignore_errors=True)
         with _new_store(directory, first, end) as store:
+            if progress is not None:
+                progress(0, 0, folder_bytes(directory / BLOCKS_DIRECTORY))
             forward = _judge_all(spec, first, store, depths(archive=archive), progress)
             lost = {block: height for block, height in known.items() if store.find_ref(block) is None}
         return Rebuilt(forward, lost, swap(directory))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engram.commands.support.units import format_bytes
 from engram.node.config import SPEC_NAME, Config
 from engram.node.storage.store import BLOCKS_DIRECTORY
 from engram.node.storage.swap import DATABASE_DIRECTORY
@@ -78,10 +79,21 @@ def test_a_lost_database_is_rebuilt(shell: Shell, head: dict[str, object]) -> No
 
 def test_a_rebuild_says_how_far_it_is(shell: Shell) -> None:
     said = shell.run("db", "reindex").stderr.splitlines()
-    assert said[0] == "reading the block files, to see whether blocks would be lost"
-    shares = [int(line.partition(" %")[0]) for line in said[1:]]
+    (file,) = (shell.data_dir / BLOCKS_DIRECTORY).glob("*.dat")
+    files = f"1 block file ({format_bytes(file.stat().st_size)})"
+    assert said[0] == f"reading {files}, to see whether blocks would be lost"
+    assert said[1] == "if none are, every block in them is executed again, into a new database"
+    assert said[2] == "0 % of the block files are read, the new head is at height 0"
+    shares = [int(line.partition(" %")[0]) for line in said[2:]]
     assert shares == sorted(set(shares)), "no line comes twice"
     assert said[-1] == f"100 % of the block files are read, the new head is at height {BLOCKS}"
+
+
+def test_a_check_says_at_once_how_much_it_reads(shell: Shell) -> None:
+    shell.json("db", "reindex")
+    said = shell.run("db", "check").stderr.splitlines()
+    assert said[0].startswith("checking every block, and the database, against 1 block file (")
+    assert shell.run("db", "check", "--blocks", "2").stderr.startswith("checking the last 2 blocks, ")
 
 
 def test_what_a_rebuild_loses_is_said_beforehand(shell: Shell) -> None:

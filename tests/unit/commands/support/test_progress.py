@@ -94,6 +94,7 @@ def test_a_rebuild_is_told_by_what_it_has_read() -> None:
     for height, done in ((0, 0), (0, 5), (0, 30), (0, 30), (7, 100)):
         progress(height, done, 100)
     assert [line.partition(",")[0] for line in said] == [
+        "0 % of the block files are read",
         "30 % of the block files are read",
         "100 % of the block files are read",
     ]
