@@ -39,8 +39,8 @@ from engram.consensus.errors import (
 from engram.consensus.genesis import genesis
 from engram.consensus.validation import MEDIAN_BLOCKS, median_time_past, validate_header
 from engram.primitives.errors import MalformedProof
-from engram.primitives.types import Hash
-from engram.statemachine.additions import Addition, explicit_tensors
+from engram.primitives.types import Address, Hash
+from engram.statemachine.additions import Addition, GrowUpdate, explicit_tensors
 from engram.statemachine.parameters import Composition, compose_line
 from engram.statemachine.record import Record
 from engram.statemachine.records import Model, Version
@@ -107,6 +107,24 @@ class ProofReport:
     def is_current(self) -> bool:
         """Whether the version was the model's current one after `block`."""
         return self.version.number == self.model.head
+
+    @property
+    def is_frozen(self) -> bool | None:
+        """Whether the version's neurons were fixed for ever; None if the records do not tell.
+
+        They do not of a version of TRAIN that is no longer the current one of a frozen model: any version
+        from it on can be the one with which the model froze.
+        """
+        if self.is_current or not self.model.frozen:
+            return self.model.frozen
+        return True if self.version.kind == RoundKind.GROW else None
+
+    @property
+    def makers(self) -> frozenset[Address]:
+        """Who brought the version: its author; of a union also the authors of its halves."""
+        added = self.version.added
+        halves = added.halves if isinstance(added, GrowUpdate) else ()
+        return frozenset({self.version.author, *(half.author for half in halves)})
 
     @property
     def tensors(self) -> tuple[Hash, ...]:

@@ -78,6 +78,7 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
         "fork_of_version": None if model.parent == ZERO_HASH else model.parent_version,
         "version": version.number,
         "current": report.is_current,
+        "frozen": report.is_frozen,
         "kind": RoundKind(version.kind).name.lower(),
         "root": version.root.hex(),
         "parent_root": version.parent.hex(),
@@ -85,6 +86,7 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
         "author": _address(report, version.author),
         "halves": [_address(report, half.author) for half in _halves(version)],
         "opener": None if round_ is None else _address(report, round_.opener),
+        **_one_key(report),
         "lineage": _lineage(report),
         "validation_loss": version.validation_loss,
         "validation_rows": version.validation_rows,
@@ -126,8 +128,37 @@ def proves(known: dict[str, Any], rate: float) -> list[str]:
         _model_sentence(known),
         _version_sentence(known),
         "The version is one network and no other: its parameters root names every weight and bias.",
+        *_frozen_sentences(known),
+        *_key_sentences(known),
         *_loss_sentences(known),
     ]
+
+
+def _frozen_sentences(known: dict[str, Any]) -> list[str]:
+    if known["frozen"] is None:
+        return []
+    if known["frozen"]:
+        return [
+            "The version was frozen: its weights stay in every later version, which can only add neurons."
+        ]
+    return ["The version was not frozen: a later version may have changed every one of its weights."]
+
+
+def _key_sentences(known: dict[str, Any]) -> list[str]:
+    """Who of founder, opener and author is one key: whoever opens a round chooses rows that decide it."""
+    if known["opener_is_author"] is None:
+        return []
+    founder = " That key has also founded the model." if known["founder_is_opener"] else ""
+    if known["opener_is_author"]:
+        return [
+            "The opener of its round and its author are one key, so this is a self-graded claim: whoever "
+            f"brought the version also chose the opener's rows, on which it was measured.{founder}"
+        ]
+    return [f"The opener of its round and its author are two keys.{founder}"] + (
+        ["The founder of the model and the author of the version are one key."]
+        if known["founder_is_author"]
+        else []
+    )
 
 
 def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
@@ -142,6 +173,12 @@ def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
         "That the network does as well on your rows. Its losses are those on the rows of the round.",
         "On which data the author trained it.",
     ]
+    if known["frozen"] is None:
+        said.append(
+            f"Whether version {known['version']} was frozen. The model was frozen at the proven block, but "
+            "the proof does not show with which version that began: a later version may have changed the "
+            "weights of this one. Ask for a proof at a block after which the version was the current one."
+        )
     if known["version"] and (dependent := _dependence(known["witnesses"])):
         said.append(dependent)
     if any(item["version"] < known["version"] for item in known["lineage"]):
@@ -307,6 +344,16 @@ def _measured(name: str, measured: Measured) -> dict[str, int]:
         f"{name}_rows": measured.rows,
         f"{name}_loss": measured.loss,
         f"{name}_baseline": measured.baseline,
+    }
+
+
+def _one_key(report: ProofReport) -> dict[str, bool | None]:
+    """Which of founder, opener and author are one key; null where no round of the model made the version."""
+    opener, founder = (None if report.round is None else report.round.opener), report.model.founder
+    return {
+        "opener_is_author": None if opener is None else opener in report.makers,
+        "founder_is_author": founder in report.makers,
+        "founder_is_opener": None if opener is None else opener == founder,
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from engram.commands.support.proof_fields import record_fields
 from engram.consensus.chainspec import ONE_WORK_TARGET
 from engram.consensus.proof import ProofReport, verify_bundle
 from engram.library.proof_words import digests_per_s, duration, facts, limits, proves
@@ -212,3 +213,85 @@ def test_a_fork_says_where_it_comes_from() -> None:
     proved, _ = said(verify_bundle(bundle, SPEC, line[-1].timestamp_ms, min_work=1))
     assert "made as a fork of version 4 of the model 090909090909" in proved
     assert "No round of this model has measured version 0" in proved
+
+
+def shown_of_model(checked: ProofReport) -> dict[str, Any]:
+    """What people read of the model, by the names of the lines."""
+    shown = dict(record_fields(facts(checked, RATE)))["model"]
+    assert isinstance(shown, dict)
+    return shown
+
+
+@pytest.mark.parametrize("opener", [AUTHOR, MODEL_RECORD.founder, WITNESS])
+def test_who_is_one_key_with_whom_is_said(opener: bytes) -> None:
+    checked = of_round(replace(ROUND_RECORD, opener=opener))
+    known, (proved, _) = facts(checked, RATE), said(checked)
+    shown = shown_of_model(checked)["one key"]
+    assert known["opener_is_author"] is (opener == AUTHOR)
+    assert known["founder_is_opener"] is (opener == MODEL_RECORD.founder)
+    assert not known["founder_is_author"]
+    assert ("a self-graded claim" in proved) is ("a self-graded claim" in shown) is (opener == AUTHOR)
+    assert ("That key has also founded the model." in proved) is (opener == MODEL_RECORD.founder)
+    assert (shown == "none: founder, opener and author are three keys") is (opener == WITNESS)
+
+
+def test_a_founder_who_grades_themselves_is_said_to_be_all_three() -> None:
+    alone = replace(of_round(ROUND_RECORD), model=replace(MODEL_RECORD, founder=AUTHOR))
+    alone = replace(alone, round=replace(ROUND_RECORD, opener=AUTHOR))
+    proved, _ = said(alone)
+    assert "so this is a self-graded claim" in proved
+    assert "That key has also founded the model." in proved
+    shown = shown_of_model(alone)["one key"]
+    assert shown == "the opener and the author, and the founder: a self-graded claim"
+
+
+def test_the_author_of_a_half_counts_as_an_author() -> None:
+    """A union that somebody else has sent is graded by itself all the same."""
+    source = SegmentSources(Explicit(bytes(32)), Explicit(bytes(32)))
+    growth = Growth(1, (), (Output(0, 0, 4, 2, 1, 0, 8),) * 2, ())
+    halves = (Half(WITNESS, 0, 1), Half(MODEL_RECORD.founder, 0, 1))
+    whole = report(min_work=1)
+    union = replace(whole.version, added=GrowUpdate(growth, (), (source, source), (), halves))
+    known = facts(replace(whole, version=union), RATE)
+    assert whole.round is not None
+    assert whole.round.opener == MODEL_RECORD.founder
+    assert known["opener_is_author"]
+    assert known["founder_is_author"]
+    assert not facts(whole, RATE)["opener_is_author"]
+
+
+def test_a_version_that_no_round_has_made_is_graded_by_nobody() -> None:
+    alone = replace(report(min_work=1), round=None)
+    known = facts(alone, RATE)
+    assert (known["opener_is_author"], known["founder_is_opener"]) == (None, None)
+    assert "one key" not in shown_of_model(alone)
+
+
+@pytest.mark.parametrize(
+    ("model_frozen", "head", "kind", "frozen"),
+    [
+        (True, 1, RoundKind.TRAIN, True),
+        (False, 1, RoundKind.TRAIN, False),
+        (False, 2, RoundKind.TRAIN, False),
+        (True, 2, RoundKind.GROW, True),
+        (True, 2, RoundKind.TRAIN, None),
+    ],
+)
+def test_whether_the_version_is_frozen_is_said(
+    model_frozen: bool, head: int, kind: RoundKind, frozen: bool | None
+) -> None:
+    """Once a model is frozen its versions only grow, so that an older one is known by its kind alone."""
+    whole = report(min_work=1)
+    assert whole.version.number == 1
+    checked = replace(
+        whole,
+        model=replace(MODEL_RECORD, frozen=model_frozen, head=head),
+        version=replace(whole.version, kind=int(kind)),
+    )
+    known, (proved, unproved) = facts(checked, RATE), said(checked)
+    assert known["frozen"] is frozen
+    shown = shown_of_model(checked)["frozen"]
+    assert shown.startswith({True: "yes", False: "no", None: "this proof"}[frozen])
+    assert ("The version was frozen" in proved) is (frozen is True)
+    assert ("The version was not frozen" in proved) is (frozen is False)
+    assert ("Whether version 1 was frozen" in unproved) is (frozen is None)
