@@ -12,7 +12,7 @@ from engram.commands.support.lookup import check_beginning
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import ID_DIGITS, Column, short
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import in_coins
+from engram.commands.support.units import in_coins, node_fields, without_work
 from engram.participant.finding import find_id
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def info(session: CommandSession) -> None:
     number of peers.
     """
     result = session.call("node_info")
-    session.show(result, result.items())
+    session.show(result, node_fields(result))
 
 
 @command.command("head", example="engram chain head --json")
@@ -183,8 +183,11 @@ def _ask(session: CommandSession, method: str, block: str) -> Any:
 
 
 def _dated(record: dict[str, Any]) -> list[tuple[str, object]]:
-    """The fields of a header, and its timestamp as a date that people can read."""
-    return [*record.items(), ("time", _date(record["timestamp_ms"]))]
+    """The fields of a header for people, and its timestamp as a date that they can read."""
+    return [
+        *without_work(record, has_work=record["has_work"]).items(),
+        ("time", _date(record["timestamp_ms"])),
+    ]
 
 
 def _date(timestamp_ms: int) -> str:

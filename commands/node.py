@@ -12,6 +12,7 @@ from engram.commands.support.errors import StillRunning
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column
 from engram.commands.support.session import CommandSession
+from engram.commands.support.units import node_fields
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -38,7 +39,7 @@ def info(session: CommandSession) -> None:
     "rss_bytes" is the memory that the process has in RAM; "uptime_s" counts the seconds since its start.
     """
     result = session.call("node_info")
-    session.show(result, result.items())
+    session.show(result, node_fields(result))
 
 
 @command.command("stop", example="engram node stop\nengram node stop --no-wait")

@@ -12,7 +12,7 @@ import click
 from engram.commands.support.options import Command, refuse_given, with_session
 from engram.commands.support.output import print_fields, print_json, short
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import format_bytes, format_duration
+from engram.commands.support.units import NO_WORK, format_bytes, format_duration
 from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _show(session: CommandSession, status: dict[str, Any]) -> None:
     node = f"{short(status['node_id'])} of chain {status['name']}, engram {status['version']}"
     fields = [
         ("node", f"{node}, up {format_duration(status['uptime_s'])}"),
-        ("head", _head(status["head"])),
+        ("head", _head(status["head"], has_work=status["has_work"])),
         ("blocks", _blocks(status["pace"], status["reorgs"])),
         ("peers", _peers(status["peers"])),
         ("clock", _clock(status["clock"])),
@@ -106,7 +106,7 @@ def _show(session: CommandSession, status: dict[str, Any]) -> None:
         *_account_index(status["account_index"]),
         ("mempool", _mempool(status["mempool"])),
         ("fees", f"{format_coins(status['fees']['least'])} at least, exponent {status['fees']['exponent']}"),
-        ("miner", _miner(status["miner"])),
+        ("miner", _miner(status["miner"], has_work=status["has_work"])),
         ("rounds", [_round(each) for each in status["rounds"]]),
         ("keys", [f"{key['name']} {format_coins(int(key['balance']))}" for key in status["keys"]]),
         ("disk", _disk(status["disk"])),
@@ -116,9 +116,10 @@ def _show(session: CommandSession, status: dict[str, Any]) -> None:
     print_fields((name, session.names.for_people(value)) for name, value in fields)
 
 
-def _head(head: dict[str, Any]) -> str:
+def _head(head: dict[str, Any], *, has_work: bool) -> str:
     age = f"{format_duration(head['age_s'])} {'old' if head['age_s'] >= 0 else 'ahead of the clock'}"
-    return f"height {head['height']}, {age}, id {short(head['id'])}, work {int(head['work']):.3g}"
+    work = f"{int(head['work']):.3g}" if has_work else NO_WORK
+    return f"height {head['height']}, {age}, id {short(head['id'])}, work {work}"
 
 
 def _blocks(pace: dict[str, Any], reorgs: dict[str, Any]) -> str:
@@ -170,13 +171,13 @@ def _mempool(pool: dict[str, Any]) -> str:
     return f"{waiting}; {format_bytes(pool['bytes'])} of {format_bytes(pool['max_bytes'])}"
 
 
-def _miner(miner: dict[str, Any]) -> str:
+def _miner(miner: dict[str, Any], *, has_work: bool) -> str:
     found = f"{miner['blocks']} blocks found"
     if not miner["mining"]:
         return f"off, {found}"
     if miner["waits"]:
         return f"{miner['waits']}; {found}"
-    state = "waits for sync" if miner["paused"] else _hashes(miner["hashes_per_s"])
+    state = "waits for sync" if miner["paused"] else _hashes(miner["hashes_per_s"]) if has_work else "on"
     return f"{state}, {found}, for {miner['address']}"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from engram.consensus.chainspec import ChainSpec, spec_id
+from engram.consensus.chainspec import ChainSpec, has_work, spec_id
 from engram.consensus.genesis import Genesis
 from engram.nn.gemm import FAST, REFERENCE, Engine, is_exact
 from engram.node import logs, metrics
@@ -179,7 +179,8 @@ def assemble(base: Base, setup: Setup) -> Services:
     Raises `KeyFileInvalid` if the node's key file is damaged.
     """
     config, clock, threads = setup.config, setup.clock, base.threads.peers
-    counts, hub, render = metrics.Metrics(), EventHub(), Renderer(base.spec.hrp, base.spec.rules)
+    counts, hub = metrics.Metrics(), EventHub()
+    render = Renderer(base.spec.hrp, base.spec.rules, has_work=has_work(base.spec))
     chain = Chain(base.spec, base.store, base.importer, clock, base.head, counts.block_import.observe)
     limits = PoolLimits(max_bytes=config.mempool_bytes)
     journal = MempoolJournal(config.data_dir / JOURNAL_NAME, base.genesis.id)

@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from engram.commands.support.units import NO_WORK
 from engram.library.proof_words import witness_words
 from engram.node.amounts import accuracy, mean_loss
 
+_FROZEN: Final = {
+    True: "yes: no later version changes its weights",
+    False: "no: a later version may change its weights",
+    None: "this proof does not tell",
+}
 _MADE: Final = {"train": "all weights trained", "grow": "neurons added to the version before"}
 
 
@@ -43,7 +49,7 @@ def _chain(known: Mapping[str, Any]) -> dict[str, Any]:
 
 def _work(known: Mapping[str, Any]) -> str | None:
     if not known["has_work"]:
-        return "none: blocks of this chain carry no work"
+        return NO_WORK
     asked = f"; you asked for {known['min_work']:,}" if known["min_work"] else ""
     return f"{known['work']:,} hash attempts{asked}" if known["work"] else None
 
@@ -58,9 +64,11 @@ def _model(known: Mapping[str, Any]) -> dict[str, Any]:
             "fork of": None if fork is None else f"version {known['fork_of_version']} of {fork}",
             "founder": known["founder"],
             "version": f"{known['version']}, {standing} at that block{made}",
+            "frozen": _FROZEN[known["frozen"]],
             "its author": known["author"],
             "unites growths of": known["halves"],
             "opener of its round": known["opener"],
+            "one key": _one_key(known),
             "classes": known["classes"],
             "hidden neurons": [
                 f"{each['neurons']:,} since version {each['version']}, by {each['author']}"
@@ -69,6 +77,20 @@ def _model(known: Mapping[str, Any]) -> dict[str, Any]:
             "root of all weights": known["root"],
         }
     )
+
+
+def _one_key(known: Mapping[str, Any]) -> str | None:
+    """Who of founder, opener and author is one key; nothing of a version that no round has made."""
+    if known["opener_is_author"] is None:
+        return None
+    if known["opener_is_author"]:
+        others = ", and the founder" if known["founder_is_opener"] else ""
+        return f"the opener and the author{others}: a self-graded claim"
+    if known["founder_is_opener"]:
+        return "the founder and the opener"
+    if known["founder_is_author"]:
+        return "the founder and the author"
+    return "none: founder, opener and author are three keys"
 
 
 def _measured(known: Mapping[str, Any]) -> dict[str, Any]:

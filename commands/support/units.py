@@ -5,6 +5,7 @@ A coin is 10^8 sparks. The chain and --json use sparks and sums of losses over r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
@@ -32,6 +33,10 @@ MONEY: Final = frozenset(
     }
 )
 """Names of the JSON fields that hold sparks."""
+HAS_WORK: Final = "has_work"
+NO_WORK: Final = "none: blocks of this chain cost no work"
+_OF_WORK: Final = frozenset({"work", "target"})
+"""Names of the fields of headers that say nothing on a chain without work."""
 
 
 def in_coins(value: Any) -> Any:
@@ -87,3 +92,18 @@ class CoinsType(click.ParamType[int]):
 
 
 COINS: Final = CoinsType()
+
+
+def without_work(shown: Mapping[str, Any], *, has_work: bool) -> dict[str, Any]:
+    """A header or a head for people: on a chain without work, its work and its target are said to be none.
+
+    The numbers that stand there only count blocks, and nobody should take them for what a forger has to pay.
+    """
+    told = {name: value for name, value in shown.items() if name != HAS_WORK}
+    return told if has_work else {name: NO_WORK if name in _OF_WORK else told[name] for name in told}
+
+
+def node_fields(info: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What `node_info` tells, for people."""
+    head = without_work(info["head"], has_work=info[HAS_WORK])
+    return [(name, head if name == "head" else value) for name, value in info.items() if name != HAS_WORK]

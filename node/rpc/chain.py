@@ -32,7 +32,11 @@ class ChainMethods:
 
     @rpc_method()
     async def chain_head(self) -> dict[str, Any]:
-        """The header of the best block, with the round clock's ticks and the base exponent after it."""
+        """The header of the best block, with the round clock's ticks and the base exponent after it.
+
+        `has_work`, here and in every header, says whether blocks of the chain cost work. Where it is false,
+        `work` only counts blocks, and `target` asks for nothing.
+        """
         return await self.views.threads.run(self._head)
 
     @rpc_method()

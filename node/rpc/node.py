@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from engram.consensus.chainspec import chain_id, spec_id
+from engram.consensus.chainspec import chain_id, has_work, spec_id
 from engram.node.chain.headers import CheckedBlock
 from engram.node.clock import Clock
 from engram.node.config import Config
@@ -62,7 +62,10 @@ class NodeMethods:
 
     @rpc_method()
     async def node_info(self) -> dict[str, Any]:
-        """The node, its chain, its head, and how it fares."""
+        """The node, its chain, its head, and how it fares.
+
+        `has_work` says whether blocks of the chain cost work. Where it is false, `work` only counts blocks.
+        """
         status, chain, spec = self.status, self.views.chain, self.views.chain.spec
         head = chain.head
         return {
@@ -71,6 +74,7 @@ class NodeMethods:
             "chain_id": chain_id(spec),
             "spec_id": spec_id(spec).hex(),
             "hrp": spec.hrp,
+            "has_work": has_work(spec),
             "genesis": status.genesis.hex(),
             "node_id": status.node_id.hex(),
             "head": {

@@ -38,9 +38,11 @@ NOBODY: Final = bytes(ADDRESS_BYTES)
 class Renderer:
     """Turns the objects of one chain into JSON values. `hrp` is the prefix of the chain's addresses."""
 
-    def __init__(self, hrp: str, rules: Rules) -> None:
+    def __init__(self, hrp: str, rules: Rules, *, has_work: bool = True) -> None:
+        """`has_work`: whether blocks of the chain cost work."""
         self._hrp = hrp
         self._rules = rules
+        self._has_work = has_work
 
     def address(self, raw: bytes) -> str | None:
         """The text of an address; None for the zero address."""
@@ -57,8 +59,9 @@ class Renderer:
         return self._object(obj)
 
     def header(self, ref: BlockRef) -> dict[str, Any]:
-        """A header with its id and the total work up to it."""
-        return {"id": ref.id.hex(), **self._object(ref.header), "work": ref.total_work}
+        """A header with its id, the total work up to it, and whether blocks of the chain cost any."""
+        shown = {"id": ref.id.hex(), **self._object(ref.header)}
+        return {**shown, "work": ref.total_work, "has_work": self._has_work}
 
     def round(self, round_: Round, head: int, tick: int) -> dict[str, Any]:
         """A round with its calendar in ticks and with its situation in the block after height `head`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from engram.consensus.chainspec import ChainSpec, has_work
 from engram.node import logs
 from engram.node.errors import ProfileTooLong
 from engram.node.metrics import Gauges
@@ -28,7 +29,10 @@ class StatusMethods:
 
     @rpc_method()
     async def node_status(self) -> dict[str, Any]:
-        """How the node fares: head, pace, peers, sync, mempool, fees, miner, open rounds, disk, warnings."""
+        """How the node fares: head, pace, peers, sync, mempool, fees, miner, open rounds, disk, warnings.
+
+        `has_work` says whether blocks of the chain cost work. Where it is false, `work` only counts blocks.
+        """
         gauges = await self.readings.gauges()
         rounds = await self.readings.views.threads.run(self._rounds)
         spec, setup = self.readings.views.chain.spec, self.readings.mining.setup
@@ -36,10 +40,11 @@ class StatusMethods:
         return {
             "version": VERSION,
             "name": spec.name,
+            "has_work": has_work(spec),
             "node_id": self.readings.status.node_id.hex(),
             "uptime_s": round(gauges.uptime_s, 3),
             "head": {**_head(gauges), "id": gauges.head.hex()},
-            "pace": _pace(gauges, spec.block_time_ms),
+            "pace": _pace(gauges, spec),
             "peers": {
                 "inbound": gauges.inbound_peers,
                 "outbound": gauges.outbound_peers,
@@ -118,12 +123,12 @@ def _head(gauges: Gauges) -> dict[str, Any]:
     }
 
 
-def _pace(gauges: Gauges, block_time_ms: int) -> dict[str, Any]:
-    """What the last blocks took; null where there is no block yet."""
+def _pace(gauges: Gauges, spec: ChainSpec) -> dict[str, Any]:
+    """What the last blocks took; null where there is no block yet, and for hashes where blocks cost none."""
     blocks, seconds = gauges.pace_blocks, gauges.pace_s
     return {
-        "due_s": block_time_ms / 1000,
+        "due_s": spec.block_time_ms / 1000,
         "mean_s": round(seconds / blocks, 3) if blocks else None,
         "blocks": blocks,
-        "network_hashes_per_s": round(gauges.pace_work / seconds) if seconds > 0 else None,
+        "network_hashes_per_s": round(gauges.pace_work / seconds) if seconds > 0 and has_work(spec) else None,
     }

@@ -1,13 +1,18 @@
 """A chain for development: nothing on it waits for time."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import engram
-from engram.consensus.chainspec import ChainSpec
+from engram.consensus.chainspec import Allocation, ChainSpec, dev, local
 from engram.library import nodes
+from engram.node.config import Config
+from engram.node.threaded import running_node
+from engram.primitives.keys import PrivateKey
+from tests.support.cli import Shell
 
 HOUR_MS = 3_600_000
 
@@ -34,3 +39,23 @@ def test_a_round_goes_on_as_fast_as_those_who_play_it(tmp_path: Path) -> None:
             played = bob.round(opened.id).participate(data.features[second], data.labels[second], steps=20)
         assert played.outcome.status == "decided"
         assert alice.head().height > 20
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_every_command_that_shows_work_says_where_blocks_cost_none(works: bool, tmp_path: Path) -> None:
+    none = "none: blocks of this chain cost no work"
+    accounts = (Allocation(PrivateKey.from_seed(bytes(32)).address, 1),)
+    spec = (local if works else dev)(accounts, time.time_ns() // 1_000_000 - 600_000)
+    shell = Shell(tmp_path, {})
+    with running_node(Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), spec):
+        status = shell.json("status")
+        assert status["has_work"] is works
+        for command in (("node", "info"), ("chain", "info"), ("chain", "head"), ("chain", "header", "0")):
+            assert shell.json(*command)["has_work"] is works
+            assert (none in shell.text(*command)) is not works
+            assert "has_work" not in shell.text(*command)
+        assert shell.json("chain", "block", "0")["has_work"] is works
+        lines = [line.split(maxsplit=1) for line in shell.text("chain", "block", "0").splitlines()]
+        shown = {line[0]: line[1] for line in lines if len(line) > 1}
+        assert (shown["work"] == none) is (shown["target"] == none) is not works
+        assert (f"work {none}" in shell.text("status")) is not works

@@ -44,7 +44,7 @@ function shown(block, height) {
         ["By", block.miner ? link("account", block.miner, block.miner) : "nobody: the chain begins here"],
         ["Block before", block.height ? link("block", block.parent) : null],
         ["Block after", block.canonical && above ? link("block", block.height + 1) : null],
-        ["Work up to it", `${count(block.work)} hashes`],
+        ["Work up to it", block.has_work ? `${count(block.work)} hashes` : "none: blocks here cost no work"],
       ),
       h(
         "details",

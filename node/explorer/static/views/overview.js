@@ -65,7 +65,9 @@ function figuresOf(status, head) {
   const rate = pace.network_hashes_per_s;
   return [
     figure("Height", link("block", head.height, count(head.height)), when(head.timestamp_ms)),
-    figure("Work on the chain", count(head.work), rate === null ? null : `${count(rate)} hashes a second`),
+    head.has_work
+      ? figure("Work on the chain", count(head.work), rate === null ? null : `${count(rate)} hashes a second`)
+      : figure("Work on the chain", "none", "blocks of this chain cost no work"),
     figure("Ticks of the round clock", count(head.ticks), mean),
     figure("Least fee", coins(status.fees.least), "what any transaction costs at least"),
     figure("Waiting transactions", count(mempool.count), bytes(mempool.bytes)),
