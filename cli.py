@@ -28,6 +28,7 @@ COMMANDS = MappingProxyType[str, str](
         "config": "Show a node's settings, and where each value comes from.",
         "status": "Show on one screen how the node fares, and what needs attention.",
         "explore": "Explore the node's chain in a browser: blocks, accounts, rounds, models.",
+        "dev": "Move the time of a chain for development, and take it back.",
         "node": "Show, adjust and stop the running node.",
         "localnet": "Start, show and stop a network of nodes on this machine.",
         "experiment": "Run an experiment cell by cell, and write its report with tables and plots.",

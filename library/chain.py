@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Unpack
@@ -17,6 +17,7 @@ from engram.library.model import AsyncModel
 from engram.library.opening import OpeningOptions, accounts_given, check_given, model_plan, round_plan
 from engram.library.rounds import AsyncRound
 from engram.library.rows import dataset_of
+from engram.node.client import RpcClient
 from engram.node.errors import NodeUnreachable
 from engram.participant.coins import Coins, coins_of, sparks_of
 from engram.participant.errors import TransactionDropped, TransactionRefused
@@ -74,8 +75,7 @@ class AsyncChain(Connection):
 
     async def head(self) -> Head:
         """The newest block of the node's best chain."""
-        found = await self.client.call("chain_head")
-        return Head(int(found["height"]), str(found["id"]), int(found["ticks"]))
+        return _head_of(await self.client.call("chain_head"))
 
     async def spec(self) -> ChainSpec:
         """Every constant of the chain, as this node has it; `engram.verify` takes it as `chain`."""
@@ -108,6 +108,35 @@ class AsyncChain(Connection):
             error.add_note(f"the transaction was sent: see {asked} before you send it again")
             raise
         return txid.hex()
+
+    async def advance(
+        self, blocks: int | None = None, *, ticks: int | None = None, phase: str | None = None
+    ) -> Head:
+        """Moves the time of a chain without work; returns the new head.
+
+        It makes so many blocks, or lets so many ticks pass, or goes on to a phase of the running round, such
+        as "reveal". Without arguments it makes one block.
+
+        It needs the token of the node's data directory. Raises `RemoteError` with the node's code, such as
+        `blocks_cost_work` on any other chain, and as `round`.
+        """
+        wanted = {"blocks": blocks, "ticks": ticks, "phase": phase}
+        given = {name: value for name, value in wanted.items() if value is not None} or {"blocks": 1}
+        if "phase" in given:
+            given["round"] = (await self.round()).id
+        return _head_of(await self._changed("dev_advance", **given))
+
+    async def snapshot(self) -> str:
+        """The id of the newest block of a chain without work, to which `revert` can take the chain back."""
+        return str((await self._changed("dev_snapshot"))["id"])
+
+    async def revert(self, snapshot: str) -> Head:
+        """Takes a chain without work back to a block; what came after is gone, with all that waits.
+
+        A snapshot can be used again and again. Raises `RemoteError` with the node's code, such as
+        `has_peers`, `block_not_found` or `blocks_cost_work`.
+        """
+        return _head_of(await self._changed("dev_revert", id=snapshot))
 
     async def models(self) -> list[AsyncModel]:
         """The models of the chain."""
@@ -196,3 +225,12 @@ class AsyncChain(Connection):
         async with mustered(self.client, wait_for):
             identity = await opener.open(drafted.payload, drafted.secrets)
         return AsyncRound(self, identity.hex())
+
+    async def _changed(self, method: str, **params: Any) -> Any:
+        """What the node answers to its operator: the request carries the token of the data directory."""
+        async with RpcClient.of_data_dir(self.client.url, self.node.data_dir) as operator:
+            return await operator.call(method, **params)
+
+
+def _head_of(found: Mapping[str, Any]) -> Head:
+    return Head(int(found["height"]), str(found["id"]), int(found["ticks"]))

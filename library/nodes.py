@@ -18,7 +18,8 @@ from engram.library.chain import AsyncChain
 from engram.library.errors import OptionInvalid
 from engram.library.portal import Portal
 from engram.library.sync import SyncChain
-from engram.node.config import Config
+from engram.node.config import SPEC_NAME, Config
+from engram.node.datadir import read_spec
 from engram.node.localnet.localnet import Localnet
 from engram.node.threaded import running_node
 from engram.primitives.keys import PrivateKey, format_address
@@ -61,16 +62,20 @@ def dev_node(
 
     `chain.using(name)` acts for another account. Blocks come when transactions wait, and while rounds are
     played they wait for everybody who plays. Everything is removed at the end, unless `folder` says where to
-    keep it. Raises `OptionInvalid` unless accounts are one or more different names.
+    keep it; a chain that it holds already goes on.
+
+    Raises `OptionInvalid` unless accounts are one or more different names, or if the chain in `folder` was
+    made for others.
     """
     _check_names(accounts)
     with _kept(folder) as path:
-        miner = format_address(dev_key(MINER).address, dev_spec(()).hrp)
+        spec = _spec_in(path, accounts)
+        miner = format_address(dev_key(MINER).address, spec.hrp)
         config = Config(
             data_dir=path, rpc_port=0, p2p_port=0, mine=True, miner_address=miner, miner_waits=True
         )
         with (
-            running_node(config, dev_spec(accounts)),
+            running_node(config, spec),
             SyncChain(_acting(path, accounts, named=(*accounts, MINER))) as chain,
         ):
             yield chain
@@ -110,6 +115,20 @@ def _check_names(accounts: Sequence[str]) -> None:
 def _acting(data_dir: Path, accounts: Sequence[str], named: Sequence[str]) -> AsyncChain:
     """The chain as the node on this data directory shows it, for the first account."""
     return AsyncChain(None, data_dir=data_dir, key=accounts[0], windows=WINDOWS, keys=dev_key, accounts=named)
+
+
+def _spec_in(folder: Path, accounts: Sequence[str]) -> ChainSpec:
+    """The chain that a folder holds, or else a new one. Raises `OptionInvalid`, `BadSpec`."""
+    if not (folder / SPEC_NAME).exists():
+        return dev_spec(accounts)
+    spec = read_spec(folder)
+    holders = {allocation.address for allocation in spec.allocations}
+    if strangers := [name for name in accounts if dev_key(name).address not in holders]:
+        raise OptionInvalid(
+            f"the chain in {folder} was made for other accounts: name those, or take another folder",
+            got=strangers,
+        )
+    return spec
 
 
 def _allocations(accounts: Sequence[str]) -> tuple[Allocation, ...]:

@@ -100,6 +100,20 @@ class SyncChain:
         """Sends coins and waits for the block; the transaction's id."""
         return self._portal.run(self._inner.transfer(to, coins))
 
+    def advance(
+        self, blocks: int | None = None, *, ticks: int | None = None, phase: str | None = None
+    ) -> Head:
+        """Moves the time of a chain without work by blocks or ticks, or to a phase of the running round."""
+        return self._portal.run(self._inner.advance(blocks, ticks=ticks, phase=phase))
+
+    def snapshot(self) -> str:
+        """The id of the newest block of a chain without work, for `revert`."""
+        return self._portal.run(self._inner.snapshot())
+
+    def revert(self, snapshot: str) -> Head:
+        """Takes a chain without work back to a block; what came after is gone."""
+        return self._portal.run(self._inner.revert(snapshot))
+
     def models(self) -> list[SyncModel]:
         """The models of the chain."""
         return [SyncModel(each, self._portal) for each in self._portal.run(self._inner.models())]

@@ -71,8 +71,36 @@ class InvalidAncestor(InvalidHeader):
     """The block stands on a block that breaks a rule."""
 
 
+class NotOnBestChain(InvalidInput):
+    """The block does not stand on the best chain of this node: name one that does."""
+
+
+class BlocksCostWork(InvalidInput):
+    """Only a chain whose blocks cost no work can be moved so: `engram run --dev` makes one."""
+
+
+class AdvanceInvalid(InvalidInput):
+    """Say by how many blocks, by how many ticks, or to which phase of which round; at most 10,000 blocks are
+    made at a time.
+    """
+
+
+class PhasePassed(InvalidInput):
+    """The round has no such phase, or it is over: these are to come."""
+
+
+class HasPeers(InvalidInput):
+    """Peers keep the blocks that would be taken back and would bring them again: disconnect them first, as
+    with `engram peer remove`, or run this node with max_peers = 0.
+    """
+
+
 class Refused(NotReady):
     """This node's mempool does not take the transaction now; another node may."""
+
+
+class Reverted(Refused):
+    """The operator has taken this chain back to an earlier block, and what came after is gone."""
 
 
 class AlreadyPooled(Refused):

@@ -348,7 +348,7 @@ async def announce(changes: HeadChanges, mempool: Mempool, peers: PeerManager[Ch
     end_drops = mempool.listen_drops(lambda txid, code: peers.gossip.forget_transaction(txid))
     try:
         async for change in changes:
-            peers.gossip.announce_block(change.connected[-1].id)
+            peers.gossip.announce_block(change.head.id)
     finally:
         end()
         end_drops()

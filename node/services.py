@@ -44,6 +44,7 @@ from engram.node.peerscores import BanningScores
 from engram.node.rpc.account import AccountMethods
 from engram.node.rpc.chain import ChainMethods
 from engram.node.rpc.chainlog import ChainLog
+from engram.node.rpc.dev import DevMethods
 from engram.node.rpc.dispatcher import Dispatcher
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.feed import EventFeed
@@ -232,6 +233,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         NodeMethods(status, views, mempool, mining, manager, sync, render),
         StatusMethods(readings, render),
         FindMethods(views, mempool, log),
+        DevMethods(views, mempool, mining, manager, render),
     )
     discovery = Discovery()
     methods = (*methods, discovery.method)

@@ -16,7 +16,7 @@ from typing import Final
 from weakref import WeakSet
 
 from engram.consensus.block import Block
-from engram.consensus.chainspec import ChainSpec
+from engram.consensus.chainspec import ChainSpec, has_work
 from engram.consensus.errors import TimestampAhead, UnknownParent
 from engram.consensus.forkchoice import plan_reorg
 from engram.node.chain.floor import is_worth_a_body
@@ -25,10 +25,11 @@ from engram.node.chain.importer import Importer, ImportOutcome, ImportStatus
 from engram.node.chain.orphans import Orphan, OrphanPool
 from engram.node.clock import Clock
 from engram.node.concurrency import in_worker
-from engram.node.errors import ChainStopped
+from engram.node.errors import BlocksCostWork, ChainStopped, StatePruned
 from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.p2p.clock import Timer
+from engram.primitives.errors import InvalidInput
 from engram.primitives.types import Hash
 from engram.statemachine.state import State
 
@@ -49,7 +50,9 @@ class HeadChanged:
     disconnected: tuple[BlockRef, ...]
     """Blocks that left the best chain, the old head first."""
     connected: tuple[BlockRef, ...]
-    """Blocks that joined the best chain, lowest first."""
+    """Blocks that joined the best chain, lowest first; none if the operator has taken the chain back."""
+    head: BlockRef
+    """The head after the change."""
 
 
 class HeadChanges:
@@ -80,7 +83,7 @@ class HeadChanges:
         # may already have committed the next block there while `head` is still the old one.
         plan = plan_reorg(self.seen, target, store.parent_of)
         self.seen = target
-        return HeadChanged(plan.disconnect, plan.connect)
+        return HeadChanged(plan.disconnect, plan.connect, target)
 
 
 @dataclass
@@ -88,6 +91,12 @@ class _Offer:
     block: Block | CheckedBlock
     unasked: bool
     answer: asyncio.Future[ImportOutcome]
+
+
+@dataclass
+class _Return:
+    target: BlockRef
+    answer: asyncio.Future[BlockRef]
 
 
 class Chain:
@@ -110,8 +119,8 @@ class Chain:
         self._clock = clock
         self._observe = observe
         self._parked = OrphanPool()
-        self._queue: asyncio.Queue[_Offer | None] = asyncio.Queue(QUEUE_BLOCKS)
-        self._current: _Offer | None = None
+        self._queue: asyncio.Queue[_Offer | _Return | None] = asyncio.Queue(QUEUE_BLOCKS)
+        self._current: _Offer | _Return | None = None
         self._listeners: list[Callable[[], None]] = []
         self._moved = asyncio.Event()
         self._followers: WeakSet[HeadChanges] = WeakSet()
@@ -131,13 +140,20 @@ class Chain:
         clock and came `unasked`, only those are kept that are worth it. Raises `ChainStopped` if the
         writer has ended.
         """
-        if self._stopped:
-            raise ChainStopped("the chain's writer has ended")
         offer = _Offer(block, unasked, asyncio.get_running_loop().create_future())
-        await self._queue.put(offer)
-        if self._stopped:
-            raise ChainStopped("the chain's writer has ended")
+        await self._put(offer)
         return await offer.answer
+
+    async def revert(self, target: BlockRef) -> BlockRef:
+        """Takes a chain without work back to one of its blocks, as `Importer.revert` does; the new head.
+
+        Raises `BlocksCostWork`, `ChainStopped`, and as `Importer.revert`.
+        """
+        if has_work(self.spec):
+            raise BlocksCostWork(got=self.spec.name)
+        asked = _Return(target, asyncio.get_running_loop().create_future())
+        await self._put(asked)
+        return await asked.answer
 
     async def run(self) -> None:
         """The one writer: takes blocks from the queue and judges them, until it is cancelled.
@@ -148,7 +164,9 @@ class Chain:
             try:
                 while True:
                     self._current = await self._queue.get()
-                    if self._current is not None:
+                    if isinstance(self._current, _Return):
+                        await self._revert(worker, self._current)
+                    elif self._current is not None:
                         answer = await self._judge(worker, self._current.block, unasked=self._current.unasked)
                         if not self._current.answer.done():
                             self._current.answer.set_result(answer)
@@ -234,14 +252,30 @@ class Chain:
         )
         if self._observe is not None:
             self._observe(self._clock.monotonic() - began_s)
-        if imported.head != self.head:
-            self.head = imported.head
-            hit(FailPoint.IMPORT_AFTER_HEAD)
-            self._moved.set()
-            self._moved = asyncio.Event()
-            for callback in list(self._listeners):
-                callback()
+        self._move(imported.head)
         return imported.answer
+
+    async def _revert(self, worker: ThreadPoolExecutor, asked: _Return) -> None:
+        try:
+            head = await in_worker(worker, self._importer.revert, asked.target, self.head)
+        except (InvalidInput, StatePruned) as error:
+            if not asked.answer.done():
+                asked.answer.set_exception(error)
+            return
+        self._move(head)
+        if not asked.answer.done():
+            asked.answer.set_result(head)
+
+    def _move(self, head: BlockRef) -> None:
+        """Takes what the writer has committed as the head, and tells everybody who follows it."""
+        if head == self.head:
+            return
+        self.head = head
+        hit(FailPoint.IMPORT_AFTER_HEAD)
+        self._moved.set()
+        self._moved = asyncio.Event()
+        for callback in list(self._listeners):
+            callback()
 
     async def _prune(self, worker: ThreadPoolExecutor) -> None:
         """Deletes a few states that are old, and that nobody reads who took them for new a moment ago."""
@@ -279,6 +313,13 @@ class Chain:
         if due_ms is not None:
             delay_s = (due_ms - self._clock.now_ms()) / 1000
             self._timer = self._clock.call_later(min(delay_s, LOOK_S), self._wake)
+
+    async def _put(self, item: _Offer | _Return) -> None:
+        if self._stopped:
+            raise ChainStopped("the chain's writer has ended")
+        await self._queue.put(item)
+        if self._stopped:
+            raise ChainStopped("the chain's writer has ended")
 
     def _wake(self) -> None:
         if not self._queue.full():  # the writer is not asleep while the queue is full

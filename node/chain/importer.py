@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -25,7 +25,7 @@ from engram.node.chain.floor import SideRoom, body_bytes
 from engram.node.chain.headers import CheckedHeader, HeaderChain, work_of_header
 from engram.node.chain.pruning import DEFAULT_DEPTHS, Depths, Pruner
 from engram.node.chain.signatures import SignatureVerifier
-from engram.node.errors import DamagedBody, InvalidAncestor, LittleWork
+from engram.node.errors import DamagedBody, InvalidAncestor, LittleWork, NotOnBestChain, Reverted
 from engram.node.storage.batches import (
     Execution,
     pack_body,
@@ -156,6 +156,29 @@ class Importer:
             self._remember(name, block, error)
             return Imported(ImportOutcome(ImportStatus.INVALID, name, error.code, str(error)), head)
         return self._commit(ref, block, execution, head, stored)
+
+    def revert(self, target: BlockRef, head: BlockRef) -> BlockRef:
+        """Takes the best chain back to one of its blocks, which is returned as the new head.
+
+        The blocks above it count as invalid from now on, and so does whatever stands on them. That is for a
+        chain without work only: elsewhere nothing but more work takes blocks away. Raises `NotOnBestChain`,
+        `StatePruned`.
+        """
+        if target.height > head.height or not self._store.is_canonical(target):
+            raise NotOnBestChain(got=target.id)
+        self._pruner.restore(target)
+        self._pruner.release()
+        leaving = plan_reorg(head, target, self._store.parent_of).disconnect
+        batch = Batch()
+        for ref in leaving:
+            put_disconnected(batch, ref, self._txids(ref))
+            put_ref(batch, replace(ref, verdict=Verdict.INVALID, code=Reverted.code))
+        put_tip(batch, target, self._store.files.end, self._store.executed())
+        self._store.write(batch)
+        self._store.forget_refs(ref.id for ref in leaving)
+        for ref in leaving:  # a reader may have put the old verdict back into memory just now
+            self._reject(ref.id, Reverted.code)
+        return target
 
     def prune(self, height: int, read: Sequence[BlockRef] = ()) -> None:
         """Deletes a few of the states that are too old for a head at `height`, if the head has moved.

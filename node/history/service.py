@@ -108,7 +108,8 @@ class AccountHistory:
             return False
         near = head.height - ends[0].height <= STEP_BLOCKS
         held_up = self._held_up is not None and self._held_up.id == self._chain.head.id
-        return ends[0].total_work >= head.total_work or held_up or not near
+        stands = self._chain.store.is_canonical(ends[0])  # else its block was left, perhaps taken back
+        return (stands and ends[0].total_work >= head.total_work) or held_up or not near
 
     def _step_done(self) -> None:
         self._stepped.set()

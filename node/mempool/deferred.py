@@ -72,6 +72,11 @@ class Deferred:
         of = max(held, key=lambda source: (source.is_stranger, held[source]))
         return next(name for name, each in self._waiting.items() if each.source == of)
 
+    def clear(self) -> None:
+        """Forgets all of them."""
+        for name, _ in self.items():
+            self.remove(name)
+
     def items(self) -> list[tuple[Hash, Transaction]]:
         """What is kept now, oldest first."""
         return [(name, each.tx) for name, each in self._waiting.items()]

@@ -11,7 +11,6 @@ killed (`journal`). A power cut may take the last half minute.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,12 +24,12 @@ from engram.node.concurrency import in_worker
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired
 from engram.node.mempool.admission import Admission, AdmitOutcome, Checked, Refusal
 from engram.node.mempool.deferred import Deferred, Source
-from engram.node.mempool.journal import SLACK_BYTES, Journaled, MempoolJournal
+from engram.node.mempool.journal import Journaled, MempoolJournal
+from engram.node.mempool.journaling import Journaling
 from engram.node.mempool.keeper import Keeper
 from engram.node.mempool.pool import PooledTx, PoolLimits, hindrances
 from engram.node.mempool.upkeep import EXPIRY_S, Upkeep
 from engram.node.storage.store import BlockRef
-from engram.primitives.codec import encode
 from engram.primitives.errors import ChainError, CodecError, Invalid, NotReady, StorageError
 from engram.primitives.types import Address, Hash
 from engram.statemachine.errors import NonceMismatch
@@ -75,18 +74,14 @@ class Mempool:
         self._upkeep = Upkeep(self._keeper, self._return, self._warm)
         self.followed = chain.head.height
         """Height of the last head to which the mempool has been adjusted."""
+        self._stepped = asyncio.Event()
         self._deferred = Deferred(DEFERRED, DEFERRED_BYTES, DEFERRED_HEADS)
         self._returning = Deferred(RETURNING, RETURNING_BYTES, RETURNING_HEADS)
         self._warm_queue: asyncio.Queue[Transaction] = asyncio.Queue(WARM_QUEUE)
         self._listeners: list[Callable[[PooledTx], None]] = []
         self._warmer = ThreadPoolExecutor(1, thread_name_prefix="engram-warm")
-        self._journal = journal
-        self._rewrite_bytes = 0
-        """The journal is not written anew before it has this size."""
-        self._journaled_once = deque[Journaled]()
-        """What the journal holds of an earlier run and is not admitted again yet."""
+        self._journal = Journaling(journal, self._pool, clock)
         self._first_restored = asyncio.Event()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="engram-journal")
         self._log = logs.get_logger("mempool")
 
     def __len__(self) -> int:
@@ -108,14 +103,8 @@ class Mempool:
         Of a full mempool that would take minutes. So all but the first `RESTORED_FIRST` come back while the
         service runs. Raises `NotAFile`, `DiskFull`, `DiskFailure`.
         """
-        if self._journal is None:
+        if not await self._journal.open():
             return
-        found = await in_worker(self._writer, self._journal.open)
-        if found.set_aside is not None:
-            self._log.warning("the journal of the mempool is of another chain", moved_to=found.set_aside)
-        if found.skipped_bytes:
-            self._log.warning("the journal of the mempool is damaged", skipped_bytes=found.skipped_bytes)
-        self._journaled_once = deque(found.entries)
         await self._restore_next(RESTORED_FIRST)
         self._first_restored.set()
 
@@ -138,7 +127,7 @@ class Mempool:
                 self._deferred.add(name, tx, refusal.error.code, source)
             return AdmitOutcome(name, refusal.error, refusal.punishable)
         try:
-            await self._keep(checked.entry)
+            await self._journal.keep(checked.entry)
         except StorageError as error:  # what cannot be kept is not acknowledged
             self._keeper.drop(self._pool.remove(name), error.code)
             return AdmitOutcome(name, error)
@@ -157,10 +146,9 @@ class Mempool:
 
     def close(self) -> None:
         """Ends the threads, which read the store, and closes the journal; a second call does nothing."""
-        for threads in (self._keeper.worker, self._warmer, self._writer):
+        for threads in (self._keeper.worker, self._warmer):
             threads.shutdown(wait=True, cancel_futures=True)
-        if self._journal is not None:
-            self._journal.close()
+        self._journal.close()
 
     def listen(self, callback: Callable[[PooledTx], None]) -> Callable[[], None]:
         """Calls `callback` with each admitted entry; the returned function ends that."""
@@ -225,6 +213,15 @@ class Mempool:
             found |= hindrances(account, self._pool.of_sender(account.address), self._pool.exponent)
         return found
 
+    async def forget_all(self) -> None:
+        """Drops every waiting transaction, with the code `reverted`."""
+        await self._start_again(())
+
+    async def reaches(self, height: int) -> None:
+        """Returns when the mempool has been adjusted to a head of this height."""
+        while self.followed != height:
+            await self._stepped.wait()
+
     def drop_reason(self, name: Hash) -> str:
         """Code for which a transaction was dropped; empty if it was not, or if that is forgotten by now."""
         return self._keeper.drop_reason(name)
@@ -272,7 +269,7 @@ class Mempool:
         outcome, checked = await self._readmit(name, tx)
         if checked is not None:
             with suppress(StorageError):  # it waits all the same: nobody was promised more for it
-                await self._keep(checked.entry)
+                await self._journal.keep(checked.entry)
             self._announce(checked)
         return None if isinstance(outcome.error, (AlreadyIncluded, AlreadyPooled)) else outcome.error
 
@@ -287,19 +284,21 @@ class Mempool:
 
     async def _restore_rest(self) -> None:
         await self._first_restored.wait()
-        while self._journaled_once:
+        while self._journal.unread:
             await self._restore_next(1)
 
     async def _restore_next(self, count: int) -> None:
         """Admits up to so many transactions of the journal, oldest first."""
-        if not self._journaled_once:
+        if not self._journal.unread:
             return
-        for _ in range(min(count, len(self._journaled_once))):
-            await self._restore(self._journaled_once[0])
-            self._journaled_once.popleft()  # not before: until then the journal is not written anew
-        if not self._journaled_once:
+        for _ in range(min(count, len(self._journal.unread))):
+            await self._restore(self._journal.unread[0])
+            if not self._journal.unread:
+                return  # the chain was taken back meanwhile
+            self._journal.unread.popleft()  # not before: until then the journal is not written anew
+        if not self._journal.unread:
             self._log.info("transactions restored", waiting=len(self._pool))
-            await self._shorten_journal()
+            await self._journal.shorten()
 
     async def _restore(self, journaled: Journaled) -> None:
         """Admits one transaction of the journal, as old as it is; remembers why if it cannot be."""
@@ -329,30 +328,12 @@ class Mempool:
             return AdmitOutcome(name, refusal.error, refusal.punishable), None
         return AdmitOutcome(name), checked
 
-    async def _keep(self, entry: PooledTx) -> None:
-        """Writes an entry to the journal. Raises `DiskFull`, `DiskFailure`."""
-        if self._journal is not None:
-            await in_worker(self._writer, self._journal.append, map(self._journaled, [entry]))
-            await self._shorten_journal()
-
-    async def _shorten_journal(self) -> None:
-        """Writes the journal anew if most of it is dead. If the disk refuses, it is tried again later."""
-        least = max(2 * self._pool.memory_bytes + SLACK_BYTES, self._rewrite_bytes)
-        if self._journal is None or self._journaled_once or self._journal.size_bytes <= least:
-            return
-        self._rewrite_bytes = 2 * self._journal.size_bytes  # until it is done: once at a time
-        try:
-            await in_worker(self._writer, self._journal.rewrite, map(self._journaled, self._pool))
-            self._rewrite_bytes = 0
-        except StorageError as error:
-            self._log.warning("the journal of the mempool cannot be shortened", error=error)
-
-    def _journaled(self, entry: PooledTx) -> Journaled:
-        age_s = self._clock.monotonic() - entry.admitted_s
-        return Journaled(encode(entry.tx), self._clock.now_ms() - round(age_s * 1000))
-
     async def _follow_head(self) -> None:
         async for change in self._changes:
+            if not change.connected:
+                await self._start_again(change.disconnected)
+                self._has_followed(change.head)
+                continue
             deferred, returning = self._deferred.items(), self._returning.items()
             await self._upkeep.follow(change)
             await self._take_back_later(returning)
@@ -361,7 +342,19 @@ class Mempool:
                     self._deferred.remove(name)
                 elif name in self._deferred:
                     self._deferred.failed(name)
-            self.followed = change.connected[-1].height if change.connected else self._chain.head.height
+            self._has_followed(change.head)
+
+    async def _start_again(self, gone: Iterable[BlockRef]) -> None:
+        """Forgets what waits, also on disk, and notes that what stood in these blocks was taken back."""
+        self._deferred.clear()
+        self._returning.clear()
+        await self._upkeep.start_again(gone)
+        await self._journal.forget()
+
+    def _has_followed(self, head: BlockRef) -> None:
+        self.followed = head.height
+        self._stepped.set()
+        self._stepped = asyncio.Event()
 
     def _accounts_of(self, senders: Iterable[Address], head: BlockRef) -> list[Account]:
         state = self._chain.state(head)

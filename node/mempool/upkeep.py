@@ -12,7 +12,7 @@ from typing import Final
 
 from engram.node.chain.chain import HeadChanged
 from engram.node.concurrency import in_worker
-from engram.node.errors import AlreadyIncluded, Expired
+from engram.node.errors import AlreadyIncluded, Expired, Reverted
 from engram.node.mempool.admission import Refusal
 from engram.node.mempool.keeper import Keeper
 from engram.node.mempool.pool import PooledTx
@@ -63,6 +63,17 @@ class Upkeep:
         if len(self._pool) or change.disconnected:
             await self._settle(change)
             await self._judge_next()
+
+    async def start_again(self, gone: Iterable[BlockRef]) -> None:
+        """Empties the pool: the operator has taken the chain back, and what stood in those blocks is gone."""
+        keeper = self._keeper
+        for entry in list(self._pool):
+            keeper.drop(self._pool.remove(entry.txid), Reverted.code)
+        for ref in gone:
+            for receipt in await in_worker(keeper.worker, self._chain.store.receipts, ref):
+                keeper.remember_drop(receipt.txid, Reverted.code)
+        keeper.left_out = {}
+        self._pool.exponent = await in_worker(keeper.worker, self._exponent_of, self._chain.head)
 
     async def leave_out(self, head: BlockRef, skipped: Mapping[Hash, str]) -> None:
         """Deals with what a template on `head` could not hold; `skipped` maps ids to codes.

@@ -7,6 +7,7 @@ event loop does not feel the search.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 import time
 from collections import deque
@@ -26,7 +27,7 @@ from engram.node.chain.headers import HeaderChain
 from engram.node.chain.importer import ImportStatus
 from engram.node.clock import Clock
 from engram.node.concurrency import finished, in_worker, until_done
-from engram.node.errors import BlockTooEarly
+from engram.node.errors import BlockTooEarly, InvalidAncestor
 from engram.node.mempool.mempool import Mempool
 from engram.node.mining.early import LOOK_S, Wait, wait_of
 from engram.node.mining.pacing import Pacing
@@ -44,6 +45,8 @@ REFRESH_S: Final = 0.1
 """Transactions that arrive within this time enter the same new template."""
 _BATCH: Final = 64
 _BATCHES_PER_S: Final = 20
+_FIRST_NONCE_BITS: Final = 48
+"""Without work the first nonce does. Another one each time, or a block that was taken back came again."""
 _MAX_AGE_BLOCK_TIMES: Final = 0.5
 """Age at which a template is renewed for its timestamp's sake, in block times."""
 
@@ -291,8 +294,11 @@ class Miner:
         function = POW[self._chain.spec.pow]
         prefix, target = pow_prefix(template.header), bits_to_target(template.header.target)
         loop = asyncio.get_running_loop()
+        first = 0 if self._works else secrets.randbits(_FIRST_NONCE_BITS)
         searches = [
-            loop.run_in_executor(miners, search, function, prefix, target, start, threads, stop, limit)
+            loop.run_in_executor(
+                miners, search, function, prefix, target, first + start, threads, stop, limit
+            )
             for start in range(threads)
         ]
         try:
@@ -310,6 +316,8 @@ class Miner:
     async def _submit(self, block: Block) -> None:
         # A block that was handed in is judged even if the miner is cancelled, so the miner ends after that.
         answer = await until_done(self._chain.import_block(block))
+        if not self._works and answer.code == InvalidAncestor.code:
+            return  # its parent was taken back while it was made
         refused = answer.outcome is ImportStatus.INVALID
         assert not refused, f"a template is built by what judges it, yet: {answer.code} {answer.detail}"
         if (

@@ -66,8 +66,7 @@ class ChainMethods:
 
     def _head(self) -> dict[str, Any]:
         view = self.views.now()
-        clock = view.clock
-        return {**self.render.header(view.head), "ticks": clock.ticks, "exponent": clock.exponent}
+        return self.render.head(view.head, view.clock)
 
     def _headers(self, first: int, count: int) -> list[dict[str, Any]]:
         view = self.views.now()

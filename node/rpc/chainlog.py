@@ -50,7 +50,12 @@ class ChainLog:
 
     def head_changed(self, change: HeadChanged, transactions: int) -> None:
         """Blocks have joined the best chain, with so many transactions in all of them."""
-        head = change.connected[-1]
+        head = change.head
+        if not change.connected:
+            self._chain.warning(
+                "the chain was taken back", blocks=len(change.disconnected), height=head.height, head=head.id
+            )
+            return
         if change.disconnected:
             self.reorganisations.append(
                 Reorganisation(

@@ -97,9 +97,9 @@ class EventFeed:
         self._hub.publish("transactions", event)
 
     async def _publish(self, change: HeadChanged) -> None:
-        head = change.connected[-1]
+        head = change.head
         clock = await self._threads.run(self._clock, head)
-        if change.disconnected:
+        if change.disconnected and change.connected:
             self._metrics.reorganised(len(change.disconnected))
         self._hub.publish(
             "heads",

@@ -26,6 +26,7 @@ from engram.primitives.schema import (
 )
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
+from engram.statemachine.records import RoundClock
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.rules import Rules
@@ -63,6 +64,10 @@ class Renderer:
         shown = {"id": ref.id.hex(), **self._object(ref.header)}
         return {**shown, "work": ref.total_work, "has_work": self._has_work}
 
+    def head(self, ref: BlockRef, clock: RoundClock) -> dict[str, Any]:
+        """The header of a head, with ticks of the round clock and base exponent of fees after it."""
+        return {**self.header(ref), "ticks": clock.ticks, "exponent": clock.exponent}
+
     def round(self, round_: Round, head: int, tick: int) -> dict[str, Any]:
         """A round with its calendar in ticks and with its situation in the block after height `head`.
 
@@ -83,7 +88,7 @@ class Renderer:
             "ticks_left": None if is_closed or not is_open else span.last + 1 - tick,
             "independent": round_.independent,
             "calendar": {
-                _span_name(span.phase, span.epoch): [
+                span_name(span.phase, span.epoch): [
                     span.first,
                     None if span.phase is Phase.CLOSED else span.last,
                 ]
@@ -160,6 +165,7 @@ def _is_shown(phase: Phase) -> bool:
     return phase is not Phase.WAIT
 
 
-def _span_name(phase: Phase, epoch: int) -> str:
+def span_name(phase: Phase, epoch: int) -> str:
+    """What a phase is called in a calendar: its word, and which epoch's it is where there is one in each."""
     name = phase.name.lower()
     return f"{name}_{epoch}" if phase in (Phase.COMMIT, Phase.UPDATE) else name

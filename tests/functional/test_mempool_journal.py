@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engram.consensus.genesis import genesis
-from engram.node.mempool import mempool
+from engram.node.mempool import journaling, mempool
 from engram.node.mempool.journal import JOURNAL_NAME, SLACK_BYTES, MempoolJournal
 from engram.node.mempool.mempool import RETURNING_HEADS
 from engram.node.mempool.upkeep import EXPIRY_S
@@ -78,7 +78,7 @@ async def test_a_long_journal_comes_back_while_the_node_serves(
 ) -> None:
     """Nothing of it is lost by what happens meanwhile: a new transaction, another end of the node."""
     monkeypatch.setattr(mempool, "RESTORED_FIRST", 1)
-    monkeypatch.setattr(mempool, "SLACK_BYTES", 0)
+    monkeypatch.setattr(journaling, "SLACK_BYTES", 0)
     branch = MemoryChain(SPEC)
     transactions = payments(branch, 60)
     new = branch.sign(BOB, Transfer(CAROL.address, 3))
