@@ -111,7 +111,10 @@ class StatusMethods:
         found = [view.state.find(Round, name) for name in sorted(self.readings.feed.open_rounds())]
         height, tick = view.head.height, view.clock.ticks
         shown = [self.render.round(each, height, tick) for each in found if each is not None]
-        return [{name: each[name] for name in _OF_A_ROUND} for each in shown]
+        return [
+            {**{name: each[name] for name in _OF_A_ROUND}, "epochs": each["terms"]["epochs"]}
+            for each in shown
+        ]
 
 
 def _head(gauges: Gauges) -> dict[str, Any]:

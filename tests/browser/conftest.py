@@ -44,4 +44,6 @@ def no_complaint(explorer: Explorer) -> Iterator[None]:
     """No page may cause an error, or ask for what the policy forbids."""
     explorer.complaints()
     yield
-    assert explorer.complaints() == []
+    found = explorer.complaints()
+    explorer.leave()
+    assert found == []

@@ -61,7 +61,7 @@ def test_a_waiting_transaction_comes_and_goes(explorer: Explorer, shell: Shell, 
 
 
 def submit(shell: Shell, nonce: int) -> str:
-    payload = json.dumps({"target": "bob", "amount": 5})
+    payload = json.dumps({"target": "miner", "amount": 5})
     wanted = ("--key", "alice", "--nonce", str(nonce), "--max-fee", "0.01", "--tip", "0.0001")
     signed = shell.json("tx", "sign", "transfer", payload, *wanted)
     return str(shell.json("tx", "submit", signed["raw"])["txid"])
@@ -144,16 +144,18 @@ def test_a_history_is_read_page_by_page(explorer: Explorer, tmp_path: Path) -> N
     with running_node(config, dev_spec()) as node:
         assert node.info is not None
         shell, pages = Shell(tmp_path, {}), Explorer(explorer.driver, node.info.rpc_url)
+        more = "main .card > button:not([hidden]), main .card > div > button"
         shell.text("miner", "mine", "26")
         rows = ".card .table tbody tr"
-        pages.open(f"account/{address_of('miner')}", shows="main .card button:not([hidden])")
+        pages.open(f"account/{address_of('miner')}", shows=more)
         assert len(pages.all(rows)) == 25
-        pages.find("main .card button:not([hidden])").click()
+        pages.find(more).click()
         pages.until(lambda: len(pages.all(rows)) == 26)
         shell.text("miner", "mine", "1")
-        pages.find("main .card button:not([hidden])").click()
+        pages.find(more).click()
         pages.until_text(rows, "27")
         pages.picture("history")
+        pages.leave()
 
 
 def test_peers_come_and_go(explorer: Explorer, tmp_path: Path) -> None:
@@ -169,3 +171,4 @@ def test_peers_come_and_go(explorer: Explorer, tmp_path: Path) -> None:
             pages.until_text(".table td", other.info.node_id[:10])
             pages.until_text(".table td", "the peer")
         pages.until_text("main", "No peer is connected.")
+        pages.leave()

@@ -324,6 +324,59 @@ def test_rows_that_are_no_pictures_are_typed(explorer: Explorer, grown: Grown) -
     fits(explorer, "draw-numbers")
 
 
+def test_badges_and_reputation_stand_with_whom_has_earned_them(explorer: Explorer, grown: Grown) -> None:
+    """On the model's page and on the account's: what the node keeps of the winner of the growth."""
+    names = ["participation", "best loss", "teacher", "witness", "founder"]
+    carol = grown.chain.using("carol").address
+    standing = grown.chain.call("account_standing", address=carol)
+    earned = [names[badge["badge"]] for badge in standing["badges"]]
+    assert "best loss" in earned
+    explorer.open(f"account/{carol}", ".card ul .tag")
+    card = next(each.text for each in explorer.all(".card") if each.text.startswith("Badges"))
+    assert [line.split(" version ")[0] for line in card.splitlines()[1:]] == earned
+    assert f"version 2 of {grown.model[:10]}" in card
+    (points,) = (each["points"] for each in standing["reputation"])
+    assert column(explorer, "Reputation", 2) == [f"{points / 10_000:.2f} %"]
+    fits(explorer, "account-badges")
+    explorer.open(f"model/{grown.model}", '[aria-label="People"] a')
+    rows = [row.text for row in explorer.all('[aria-label="People"] tbody tr')]
+    for address in (carol, grown.chain.address):
+        (own,) = (row for row in rows if address[-6:] in row)
+        badges = grown.chain.call("account_standing", address=address)["badges"]
+        of_model = [badge for badge in badges if badge["model"] == grown.model]
+        assert of_model
+        assert all(f"{names[badge['badge']]}, v{badge['version']}" in own for badge in of_model)
+
+
+def test_the_search_box_finds_rounds_models_and_says_what_is_not_there(
+    explorer: Explorer, grown: Grown
+) -> None:
+    height = grown.chain.head().height
+    for asked, shown in (
+        (grown.model, f"Model {grown.model[:10]}"),
+        (grown.model[:12].upper(), f"Model {grown.model[:10]}"),
+        (grown.won[0], f"Round {grown.won[0][:10]}"),
+        (f"  {grown.open[:12]} ", f"Round {grown.open[:10]}"),
+        (grown.chain.address, "Account"),
+        (str(height), f"Block {height}"),
+        (grown.model[:3], f"Nothing is called {grown.model[:3]}"),
+        ("0" * 64, f"Nothing is called {'0' * 64}"),
+    ):
+        explorer.open("peers", ".card")
+        explorer.find("#asked").send_keys(asked + "\n")
+        explorer.until_text("h1", shown)
+    explorer.open("search/" + "9" * 12, "h1")
+    assert f"the head of the chain is block {height}" in explorer.text().replace("\u202f", "")
+    explorer.open("search/abc")
+    assert "by its first 4 digits or more" in explorer.text()
+    wrong = grown.chain.address[:-1] + ("q" if grown.chain.address[-1] != "q" else "p")
+    explorer.open(f"search/{wrong}", "[role=alert]")
+    assert "address" in explorer.text("[role=alert]")
+    explorer.open("search/no such thing", "h1")
+    assert "Ask for the height of a block" in explorer.text()
+    fits(explorer, "search-nothing")
+
+
 @pytest.mark.parametrize("page", ["round", "model", "draw"])
 def test_markup_in_an_address_is_text(explorer: Explorer, page: str) -> None:
     explorer.open(f"{page}/{HOSTILE}", "[role=alert]")

@@ -76,9 +76,13 @@ class Explorer:
 
     def open(self, path: str = "", shows: str = "h1") -> WebElement:
         """Goes to the page behind `#/path` and waits until the selector `shows` finds something there."""
-        self.driver.get("about:blank")
+        self.leave()
         self.driver.get(f"{self.url}#/{path}")
         return self.find(shows)
+
+    def leave(self) -> None:
+        """Closes the page: a page whose node has stopped complains for ever."""
+        self.driver.get("about:blank")
 
     def find(self, selector: str) -> WebElement:
         """The first element that a selector finds, once there is one."""

@@ -4,6 +4,8 @@ import { clear, h } from "./dom.js";
 import { tick } from "./format.js";
 import { find, routes } from "./routes.js";
 import { Chain } from "./rpc.js";
+import { onChange } from "./names.js";
+import { warnOfNoWork } from "./work.js";
 
 const TICK_MS = 1000;
 const main = document.getElementById("main");
@@ -93,10 +95,12 @@ function search(event) {
 navigation();
 document.getElementById("search").addEventListener("submit", search);
 chain.onState(showState);
+warnOfNoWork(chain, document.getElementById("work"));
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address names the page, not a place in it
   main.focus();
 });
 window.addEventListener("hashchange", () => show());
+onChange(() => show(true)); // another page of this browser has named something that may stand here
 setInterval(tick, TICK_MS);
 show(true);

@@ -1,6 +1,7 @@
 // Numbers, times and ids as people read them. Large integers come as decimal text and stay exact.
 
 import { h } from "./dom.js";
+import { isAddress, nameOf } from "./names.js";
 
 const SPARKS = 100000000n;
 const Q24 = 2 ** 24;
@@ -101,12 +102,32 @@ export function words(name) {
   return String(name).replaceAll("_", " ");
 }
 
-/** A link to a block, tx, account, round or model, by its id or height. */
+/** A link to a block, tx, account, round or model, by its id or height.
+ *
+ * An address to which the reader has given a name is shown by the name, and where `text` is the address in
+ * full, by both.
+ */
 export function link(kind, id, text = null) {
   if (id === null || id === undefined) return "–";
   const name = String(id);
+  const given = kind === "account" ? nameOf(name) : null;
+  if (given !== null) {
+    const written = text === name ? `${given} (${name})` : given;
+    return h("a", { class: "named", href: `#/account/${encodeURIComponent(name)}`, title: name }, written);
+  }
   const shown = text ?? (kind === "account" ? shortAddress(name) : shortId(name));
   return h("a", { class: "mono", href: `#/${kind}/${encodeURIComponent(name)}`, title: name }, shown);
+}
+
+/** A sentence in which every address is a link to its account. */
+export function linked(text) {
+  const parts = text.split(/\b([a-z]{1,16}1[02-9ac-hj-np-z]{30,60})\b/);
+  return parts.map((part) => (isAddress(part) ? link("account", part) : part));
+}
+
+/** The number of an epoch or another thing that the chain counts from 0, as people count: from 1. */
+export function ordinal(index) {
+  return count(Number(index) + 1);
 }
 
 /** An id in full, which breaks where it must. */

@@ -1,6 +1,6 @@
 // What the phases and the ends of a round are called, and how long a phase still lasts. No requests.
 
-import { duration, many } from "./format.js";
+import { duration, many, ordinal } from "./format.js";
 
 const OPEN = 0;
 const DECIDED = 1;
@@ -44,10 +44,10 @@ export const statusName = (round) => STATUS[round.status] ?? `status ${round.sta
 export const statusTag = (round) => STATUS_TAG[round.status] ?? "muted";
 export const kindName = (kind) => (kind === 1 ? "growth" : "training");
 
-/** The short name of a phase; of commit and update also the epoch, counted from 0 as the chain does. */
+/** The short name of a phase; of commit and update also the epoch, counted from 1 where there are several. */
 export function phaseName(phase, epoch, epochs) {
   const name = PHASES[phase]?.[0] ?? phase;
-  return epochs > 1 && (phase === "commit" || phase === "update") ? `${name} ${epoch}` : name;
+  return epochs > 1 && (phase === "commit" || phase === "update") ? `${name} ${ordinal(epoch)}` : name;
 }
 
 /** One plain sentence: what happens in the round now, or how it has ended. */

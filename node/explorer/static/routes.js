@@ -14,6 +14,7 @@ export const routes = [
   { path: "mempool", view: "mempool", nav: "Mempool" },
   { path: "account/:id", view: "account" },
   { path: "peers", view: "peers", nav: "Peers" },
+  { path: "names", view: "names", nav: "Names" },
   { path: "search/:text", view: "search" },
 ];
 

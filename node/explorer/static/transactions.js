@@ -1,11 +1,11 @@
 // Transactions as people read them: one sentence for what each asks for, and a word for what came of it.
 
 import { tag } from "./dom.js";
-import { bytes, coins, count, link, loss, many, words } from "./format.js";
+import { bytes, coins, count, link, loss, many, ordinal, words } from "./format.js";
 
 const round = (tx) => link("round", tx.payload.round);
 const model = (tx) => link("model", tx.payload.model);
-const ordinal = (epoch) => `epoch ${epoch}`;
+const epochOf = (tx) => `epoch ${ordinal(tx.payload.epoch)}`;
 
 const SENTENCES = {
   transfer: (tx) => ["pays ", coins(tx.payload.amount), " to ", link("account", tx.payload.target)],
@@ -13,7 +13,7 @@ const SENTENCES = {
     `claims the rewards of heights ${count(tx.payload.first)} to ${count(tx.payload.last)}`,
   ],
   publish_chunk: (tx) => [
-    `uploads a piece of a blob of ${bytes(tx.payload.size_bytes)}, number ${count(tx.payload.index)}`,
+    `uploads a piece of a blob of ${bytes(tx.payload.size_bytes)}, number ${ordinal(tx.payload.index)}`,
   ],
   publish_part: (tx) => [
     `publishes a part of ${many(tx.payload.rows, "row")}, ${many(tx.payload.inputs, "input")} each, `,
@@ -27,9 +27,9 @@ const SENTENCES = {
     tx.payload.founding ? ["opens a round that founds a model"] : ["opens a round of model ", model(tx)],
   seal_part: (tx) => ["seals a part as a witness of round ", round(tx)],
   reveal_part: (tx) => ["reveals a validation part of round ", round(tx)],
-  commit_update: (tx) => [`commits to an update of round `, round(tx), `, ${ordinal(tx.payload.epoch)}`],
+  commit_update: (tx) => [`commits to an update of round `, round(tx), `, ${epochOf(tx)}`],
   reveal_update: (tx) => [
-    "reveals an update of round ", round(tx), `, ${ordinal(tx.payload.epoch)}, and claims a loss of `,
+    "reveals an update of round ", round(tx), `, ${epochOf(tx)}, and claims a loss of `,
     loss(tx.payload.loss), " over all rows",
   ],
   reveal_sealed: (tx) => ["opens a sealed part of round ", round(tx)],

@@ -1,8 +1,10 @@
 // One account: what it holds, what is bound, what it has earned by work on models, and its history.
 
 import { card, clear, facts, h, table, tag } from "../dom.js";
-import { coins, count, link, many, shortAddress, when, whole, words } from "../format.js";
+import { coins, count, link, many, ordinal, shortAddress, when, whole, words } from "../format.js";
 import { live } from "../live.js";
+import { nameOf } from "../names.js";
+import { naming } from "../naming.js";
 
 export const title = ({ id }) => `Account ${shortAddress(id)}`;
 const PAGE = 25;
@@ -11,7 +13,13 @@ const BADGES = ["participation", "best loss", "teacher", "witness", "founder"];
 export async function view(root, { id }, chain) {
   const notice = h("div", { "aria-live": "polite" }), body = h("div"), history = h("div");
   const renew = h("button", { type: "button", hidden: true }, "Show what is new");
-  root.append(h("h1", null, "Account"), h("p", null, whole(id)), notice, body);
+  const heading = h("h1", null, "Account");
+  const called = () => {
+    const name = nameOf(id);
+    clear(heading, "Account", name === null ? null : ` ${name}`);
+  };
+  called();
+  root.append(heading, h("p", null, whole(id)), notice, body);
   root.append(card("History", renew, history));
   let earned = null;
   const forget = chain.subscribe("versions", () => { earned = null; });
@@ -28,6 +36,7 @@ export async function view(root, { id }, chain) {
     tell(history, chain, id);
   });
   const end = await live(chain, ["heads", "transactions", "versions"], read, notice);
+  body.after(card(null, naming(id, called))); // once it is known that this is an account
   await tell(history, chain, id);
   const stop = chain.subscribe("heads", () => { renew.hidden = history.querySelector("table") === null; });
   return () => {
@@ -80,7 +89,7 @@ const pendingColumns = [
 
 const updateColumns = [
   { head: "Round", cell: (row) => link("round", row.round) },
-  { head: "Epoch", numeric: true, cell: (row) => count(row.epoch) },
+  { head: "Epoch", numeric: true, cell: (row) => ordinal(row.epoch) },
   { head: "Is a", cell: (row) => row.kind },
   { head: "Bond", numeric: true, cell: (row) => coins(row.bond) },
   { head: "", cell: (row) => (row.can_withdraw ? tag("can be withdrawn", "good") : tag("the round runs")) },

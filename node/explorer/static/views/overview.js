@@ -53,7 +53,7 @@ function openRounds(rounds) {
 const roundColumns = [
   { head: "Round", cell: (round) => link("round", round.id) },
   { head: "Model", cell: (round) => link("model", round.model) },
-  { head: "Phase", cell: (round) => phaseName(round.phase, round.epoch, round.epoch + 1) },
+  { head: "Phase", cell: (round) => phaseName(round.phase, round.epoch, round.epochs) },
   { head: "Left of it", cell: (round) => (round.ticks_left === null ? "–" : many(round.ticks_left, "tick")) },
 ];
 

@@ -1,7 +1,8 @@
 // One round: where it stands, what each update has shown, why it won or lost, its parts and its money.
 
+import { caught, failures } from "../caught.js";
 import { card, facts, h, table, tag } from "../dom.js";
-import { coins, count, link, loss, percent, shortId, whole } from "../format.js";
+import { coins, count, link, linked, loss, ordinal, percent, shortId, whole } from "../format.js";
 import { live } from "../live.js";
 import { refill } from "../refill.js";
 import * as words from "../roundwords.js";
@@ -10,7 +11,7 @@ import { timeline } from "../timeline.js";
 const SIDES = ["opener's unseen rows", "witnesses' unseen rows"];
 const LOSSES =
   "Losses are means of a row, in nats; less is better. Every node recomputes what an author claims, and an " +
-  "update whose claim is wrong is refused: it is not listed here.";
+  "update whose claim is wrong is refused: it stands under Caught.";
 const PARTS = [
   { head: "Part", cell: (part) => h("span", { class: "mono" }, shortId(part.commitment)) },
   { head: "State", cell: (part) => (part.old === undefined ? tag("closed") : tag("open", "good")) },
@@ -22,7 +23,7 @@ const PARTS = [
 export const title = (params) => `Round ${shortId(params.id)}`;
 
 export async function view(root, params, chain) {
-  const names = ["head", "now", "updates", "parts", "money", "terms"];
+  const names = ["head", "now", "updates", "caught", "parts", "money", "terms"];
   const places = Object.fromEntries(names.map((name) => [name, h("div")]));
   const notice = h("div", { "aria-live": "polite" });
   const spoken = h("p", { class: "hidden", role: "status" });
@@ -35,13 +36,15 @@ export async function view(root, params, chain) {
     ]);
     const stands = JSON.stringify({ ...round, height: 0, tick: 0 });
     if (!words.isOpen(round) && stands === stood) return; // blocks change nothing of a round that has ended
-    const found = { round, pace, ...(await judged(chain, params.id)) };
+    const [told, failed] = await Promise.all([judged(chain, params.id), failures(chain, params.id)]);
+    const found = { round, pace, ...told };
     stood = stands;
-    const told = words.nowText(round);
-    if (spoken.textContent !== told) spoken.textContent = told; // read out at each phase, not each block
+    const said = words.nowText(round);
+    if (spoken.textContent !== said) spoken.textContent = said; // read out at each phase, not each block
     refill(places.head, head(round));
     refill(places.now, now(found));
     refill(places.updates, card("Updates: who won, who lost, and why", updates(found)));
+    refill(places.caught, caught(failed));
     refill(places.parts, card("Parts", parts(round)));
     refill(places.money, card("Money and witnesses", money(round)));
     refill(places.terms, card("Terms", terms(round)));
@@ -121,7 +124,7 @@ function updates({ round, outcomes, verdicts, candidates, lost }) {
   if (lost) return h("p", { class: "notice" }, sentence(lost));
   if (!outcomes.updates.length) {
     const text = outcomes.why.length ? outcomes.why.map(sentence) : ["No update has been committed to yet."];
-    return text.map((each) => h("p", { class: "muted" }, each));
+    return text.map((each) => h("p", { class: "muted" }, linked(each)));
   }
   const cards = outcomes.updates.map((update) => {
     const same = (other) => other.epoch === update.epoch && other.author === update.author;
@@ -139,10 +142,10 @@ function updateCard(round, update, verdict, candidate) {
       "h3",
       {},
       link("account", update.author),
-      ` in epoch ${update.epoch} `,
+      ` in epoch ${ordinal(update.epoch)} `,
       won ? tag("★ took the lead", "good") : standing(update),
     ),
-    update.why.map((text) => h("p", {}, sentence(text))),
+    update.why.map((text) => h("p", {}, linked(sentence(text)))),
     verdict ? shown(round, verdict, candidate) : null,
     verdict?.share ? shareBar(verdict.share) : null,
   );

@@ -1,7 +1,8 @@
 // Finds what is meant by a height, an address, an id or its beginning; goes there if it is one thing.
 
 import { card, clear, h } from "../dom.js";
-import { link } from "../format.js";
+import { count, link } from "../format.js";
+import { addressOf } from "../names.js";
 
 export const title = ({ text }) => `Search for ${text}`;
 const LEAST_DIGITS = 4;
@@ -11,7 +12,8 @@ const HEX = /^[0-9a-f]{1,64}$/;
 
 export async function view(root, { text }, chain) {
   const asked = text.trim().toLowerCase();
-  const found = await meant(asked, chain);
+  const named = addressOf(asked);
+  const found = [...(named ? [["account", named]] : []), ...(await meant(asked, chain))];
   if (found.length === 1) {
     const [kind, id] = found[0];
     location.replace(`#/${kind}/${encodeURIComponent(id)}`);
@@ -19,21 +21,25 @@ export async function view(root, { text }, chain) {
   }
   root.append(h("h1", null, found.length ? `What begins with ${asked}` : `Nothing is called ${asked}`));
   const list = h("ul", null, found.map(([kind, id]) => h("li", null, `${NAMES[kind]} `, link(kind, id, id))));
-  clear(root, ...root.childNodes, found.length ? card(null, list) : hint(asked));
+  clear(root, ...root.childNodes, found.length ? card(null, list) : await hint(asked, chain));
   return null;
 }
 
 const NAMES = { block: "Block", tx: "Transaction", account: "Account", model: "Model", round: "Round" };
 
-function hint(asked) {
+async function hint(asked, chain) {
+  if (MOST_HEIGHT.test(asked)) {
+    const { height } = await chain.call("chain_head");
+    return h("p", null, `There is no such block yet: the head of the chain is block ${count(height)}.`);
+  }
   const short = HEX.test(asked) && asked.length < LEAST_DIGITS;
   return h(
     "p",
     null,
     short
       ? `An id is found by its first ${LEAST_DIGITS} digits or more.`
-      : "Ask for the height of a block, an address in full, or the id of a block, transaction, model or " +
-        `round, in full or by its first ${LEAST_DIGITS} digits.`,
+      : "Ask for the height of a block, an address in full, a name that you have given, or the id of a block, " +
+        `transaction, model or round, in full or by its first ${LEAST_DIGITS} digits.`,
   );
 }
 

@@ -56,7 +56,7 @@ function shown(tx, status) {
           ["Fee", receipt ? coins(receipt.fee) : `at most ${coins(tx.max_fee)}`],
           ["Of it for the miner", coins(tx.tip)],
           ["Size", bytes(tx.size_bytes)],
-          ["Work", receipt ? `${count(receipt.macs)} multiply-accumulates` : null],
+          ["Computed for it", receipt ? `${count(receipt.macs)} multiply-accumulates` : null],
         ),
       ),
       card("What it carries", payload(tx)),
