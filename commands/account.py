@@ -12,6 +12,7 @@ from engram.commands.support.output import Column, short
 from engram.commands.support.sending import settled, with_wait
 from engram.commands.support.session import CommandSession
 from engram.commands.support.verdicts import with_verdicts
+from engram.node.epochs import told_epoch
 from engram.node.rpc.outcomes import outcomes
 from engram.participant.coins import format_coins
 
@@ -86,7 +87,7 @@ def updates(session: CommandSession, account: str | None) -> None:
 
     columns = (
         Column("round", lambda row: short(row["round"])),
-        Column("epoch", lambda row: row["epoch"], right=True),
+        Column("epoch", lambda row: told_epoch(row["epoch"]), right=True),
         Column("bond", lambda row: format_coins(row["bond"]), right=True),
         Column("paid", lambda row: format_coins(row["paid"]), right=True),
         Column("to withdraw", lambda row: row["can_withdraw"], spare=2),

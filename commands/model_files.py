@@ -26,23 +26,34 @@ def export(file: Path, onnx_file: Path, force: bool, as_json: bool) -> None:
     """Write a version as an ONNX model whose logits are the chain's integers.
 
     FILE is what `engram model pull` has written. The input `features` is uint8 (rows, inputs), the output
-    `logits` int64 (rows, classes) in units of 2^-16 nat; the largest is the class. Before the file is
-    written, onnxruntime computes the logits of random and extreme rows with it, and they are compared. Needs
-    `pip install engram[onnx]`.
+    `logits` int64 (rows, classes) in units of 2^-16 nat; the largest is the class. onnxruntime computes the
+    logits of random and of extreme rows with it, before it is written and from the file again, and they are
+    compared with the integers that the network computes. The command prints how many were compared; if one
+    differs, it is refused with `export_mismatch`. Needs `pip install engram[onnx]`.
     """
+    from engram.library.extras import onnx_format
     from engram.library.network import Network
 
     check_free(onnx_file, force=force)
     network = Network.load(file)
     network.to_onnx(onnx_file)
+    compared = onnx_format().check_same(network, onnx_file.read_bytes())
     result = {
         "file": str(onnx_file),
         "root": network.root.hex(),
         "inputs": network.inputs,
         "classes": network.classes,
         "size_bytes": onnx_file.stat().st_size,
+        "compared_rows": compared.rows,
+        "compared_logits": compared.logits,
+        "largest_difference": compared.largest_difference,
     }
     if as_json:
         print_json(result)
-    else:
-        print_fields(result.items())
+        return
+    shown = {name: value for name, value in result.items() if not name.startswith(("compared", "largest"))}
+    shown["compared"] = (
+        f"{compared.logits:,} logits on {compared.rows} rows, by onnxruntime and by the network of integers"
+    )
+    shown["largest difference"] = compared.largest_difference
+    print_fields(shown.items())

@@ -20,6 +20,7 @@ from engram.commands.support.selecting import SELECTION, memory_option, selectio
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS
 from engram.commands.support.verdicts import verdict_fields, with_verdicts
+from engram.node.epochs import told_epoch
 from engram.node.rpc.outcomes import outcomes, reasons
 from engram.participant.coins import format_coins
 from engram.participant.finding import find_model, find_round
@@ -326,7 +327,7 @@ def _show(printer: ProgressPrinter, played: AgentResult, ended: dict[str, Any]) 
     facts = played.to_json()
     names = ("fees", "bonds_returned", "bonds_burned", "claimed", "maturing")
     money = {name: format_coins(facts[name]) for name in names}
-    epochs = [f"{epoch['epoch']}: {epoch['code']}" for epoch in facts["epochs"]]
+    epochs = [f"{told_epoch(epoch['epoch'])}: {epoch['code']}" for epoch in facts["epochs"]]
     shown = {**facts, **money, "epochs": epochs}
     if played.maturing:
         shown["claim later"] = f"engram account claim --key {printer.player}"

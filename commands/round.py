@@ -22,6 +22,7 @@ from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import mean_loss
 from engram.commands.support.verdicts import with_failed, with_verdicts
+from engram.node.epochs import told_epoch
 from engram.node.rpc.outcomes import outcomes
 from engram.participant.coins import format_coins
 from engram.participant.finding import find_model, find_round
@@ -120,7 +121,7 @@ def show(session: CommandSession, round_: str | None, why: bool) -> None:
         session.show(result, round_fields(result))
         return
     columns = (
-        Column("epoch", lambda row: row["epoch"], right=True),
+        Column("epoch", lambda row: told_epoch(row["epoch"]), right=True),
         Column("author", lambda row: row["author"]),
         Column("paid", lambda row: format_coins(row["paid"]), right=True),
         Column("reasons", lambda row: ", ".join(row["reasons"]) or "-", whole=True, spare=1),
@@ -147,7 +148,7 @@ def candidates(session: CommandSession, round_: str | None) -> None:
     terms, rows = session.run(action)
     scored = terms["terms"]["rows"] * terms["terms"]["validation"]
     columns = (
-        Column("epoch", lambda row: row["epoch"], right=True),
+        Column("epoch", lambda row: told_epoch(row["epoch"]), right=True),
         Column("author", lambda row: row["author"]),
         Column("loss on D_k", lambda row: mean_loss(row["loss"], scored), right=True),
         Column("parts scored", lambda row: int(row["scored"] or "0", 16).bit_count(), right=True),
@@ -166,7 +167,7 @@ def commits(session: CommandSession, round_: str | None) -> None:
     An author who does not reveal in the phase for it loses the bond.
     """
     columns = (
-        Column("epoch", lambda row: row["epoch"], right=True),
+        Column("epoch", lambda row: told_epoch(row["epoch"]), right=True),
         Column("author", lambda row: row["author"]),
         Column("bond", lambda row: format_coins(row["bond"]), right=True),
         Column("digest", lambda row: short(row["digest"])),

@@ -13,6 +13,7 @@ from engram.commands.support.options import Command, refuse_given, with_session
 from engram.commands.support.output import print_fields, print_json, short
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import NO_WORK, format_bytes, format_duration
+from engram.node.epochs import phase_and_epoch
 from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:
@@ -183,8 +184,8 @@ def _miner(miner: dict[str, Any], *, has_work: bool) -> str:
 
 def _round(each: dict[str, Any]) -> str:
     left = "" if each["ticks_left"] is None else f", {each['ticks_left']} ticks left"
-    epoch = f" of epoch {each['epoch']}" if each["epoch"] else ""
-    return f"{short(each['id'])} {each['phase']}{epoch}{left}, model {short(each['model'])}"
+    phase = phase_and_epoch(each["phase"], each["epoch"])
+    return f"{short(each['id'])} {phase}{left}, model {short(each['model'])}"
 
 
 def _disk(disk: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,7 +103,18 @@ def own_network(path: Path, model: Any) -> SavedNetwork:
     return SavedNetwork(version, line, whole, parameters)
 
 
-def check_same(network: IntegerNetwork, content: bytes) -> None:
+@dataclass(frozen=True)
+class Compared:
+    """A comparison of a model's logits with the network's."""
+
+    rows: int
+    logits: int
+    """How many integers were compared: one for each row and class."""
+    largest_difference: int
+    """The largest difference of two of them, in units of 2^-16 nat; a model that has one is refused."""
+
+
+def check_same(network: IntegerNetwork, content: bytes) -> Compared:
     """Refuses a model whose logits are not the network's, on rows that try it. Raises `ExportMismatch`."""
     rows = sample_rows(network.spec.inputs)
     wanted = network.logits(rows)
@@ -112,6 +124,7 @@ def check_same(network: IntegerNetwork, content: bytes) -> None:
         raise ExportMismatch(f"onnxruntime does not compute the model: {error}") from error
     if not np.array_equal(found, wanted):
         raise ExportMismatch(expected="the network's logits", got=_first_difference(found, wanted))
+    return Compared(len(rows), int(wanted.size), int(np.abs(found - wanted).max()))
 
 
 def session_of(content: bytes) -> Any:

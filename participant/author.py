@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from engram.node.concurrency import finished
+from engram.node.epochs import in_epoch
 from engram.participant.committing import ADMITTED, NO_IMPROVEMENT, REVEALED, Commitments
 from engram.participant.errors import (
     BondAboveLimit,
@@ -153,7 +154,9 @@ class Author:
             try:
                 reports.append(await self.play_epoch(round_id, epoch))
             except RoundOver as error:
-                self._report(Notice(f"epoch {epoch}: {error}", "epoch_missed", epoch=epoch, code=error.code))
+                self._report(
+                    Notice(f"{in_epoch(epoch)}: {error}", "epoch_missed", epoch=epoch, code=error.code)
+                )
                 if await self._is_ending(round_id):
                     break
 
@@ -252,7 +255,7 @@ class Author:
         task = await self.task(round_, epoch)
         self._report(
             Notice(
-                f"epoch {epoch}: version {round_.version} is verified, its loss is the one on record",
+                f"{in_epoch(epoch)}: version {round_.version} is verified, its loss is the one on record",
                 "verified",
                 epoch=epoch,
             )
@@ -314,13 +317,13 @@ class Author:
         round_, epoch = await self.view.get(Round, round_id), secret.claim.epoch
         window = await self.view.span(round_, Phase.UPDATE, epoch)
         stake = {"epoch": epoch, "bond": round_.terms.author_bond, "until": window.last}
-        text = f"epoch {epoch}: committed to an update, which must be revealed by tick {window.last}"
+        text = f"{in_epoch(epoch)}: committed to an update, which must be revealed by tick {window.last}"
         self._report(Notice(text, "committed", **stake))
         try:
             code, reveal = await self._commitments.reveal(round_, secret)
         except asyncio.CancelledError:
             text = (
-                f"epoch {epoch}: committed and not revealed; the bond is lost after tick {window.last} "
+                f"{in_epoch(epoch)}: committed and not revealed; the bond is lost after tick {window.last} "
                 "unless you start again and reveal before"
             )
             self._report(Notice(text, "left_committed", **stake))
@@ -331,7 +334,9 @@ class Author:
         """Waits for the epoch's commit window and returns the round. Raises `RoundOver` if it has passed."""
         window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)
         if await self.view.tick() < window.first:
-            text = f"epoch {epoch}: waiting until authors can commit, from tick {window.first} at the latest"
+            text = (
+                f"{in_epoch(epoch)}: waiting until authors can commit, from tick {window.first} at the latest"
+            )
             self._report(Notice(text, "waiting", phase="commit", tick=window.first))
         return await self.view.wait_phase(round_id, Phase.COMMIT, epoch)
 
@@ -363,7 +368,7 @@ class Author:
         words = _IN_WORDS.get(report.code, "the reveal was refused")
         admitted = report.code == ADMITTED
         code = "" if admitted else f" [{report.code}]"
-        text = f"epoch {report.epoch}: {words if reason is None else reason}{code}"
+        text = f"{in_epoch(report.epoch)}: {words if reason is None else reason}{code}"
         event = "admitted" if admitted else "epoch_ended"
         self._report(Notice(text, event, epoch=report.epoch, code=report.code, loss=report.loss))
         return report

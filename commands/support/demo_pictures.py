@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engram.commands.support.phases import PHASES
+from engram.node.epochs import told_epoch
 from engram.participant.coins import SPARKS_PER_COIN
 from engram.participant.demo.report import DemoReport, ScoreRow, VersionRow
 from engram.participant.demo.stage import RoundNow
@@ -61,10 +62,10 @@ def round_bar(now: RoundNow, *, is_over: bool) -> RenderableType:
     if is_over:
         grid.add_row(title, bar, Text("decided", style=WON))
         return grid
-    epoch = f", epoch {now.epoch + 1} of {now.epochs}" if now.phase in ("commit", "update") else ""
+    epoch = f", epoch {told_epoch(now.epoch)} of {now.epochs}" if now.phase in ("commit", "update") else ""
     blocks = "1 block" if now.left == 1 else f"{now.left} blocks"
     grid.add_row(title, bar, Text(f"{now.phase}{epoch}: {blocks}, {now.left_s:.1f} s"))
-    return Group(grid, Text(f"  {PHASES[now.phase]}", style="dim"))
+    return Group(grid, Text(f"  phase {now.step} of {now.steps}: {PHASES[now.phase]}", style="dim"))
 
 
 def scoreboard(rows: Iterable[ScoreRow]) -> Group:
@@ -83,7 +84,7 @@ def scoreboard(rows: Iterable[ScoreRow]) -> Group:
         table.add_row(
             first,
             Text().append(row.author, f"strike {CAUGHT}" if caught else ""),
-            str(row.epoch + 1),
+            str(told_epoch(row.epoch)),
             "-" if row.loss is None else f"{row.loss:.4f}",
             _percent(row.share),
             _percent(row.accuracy),

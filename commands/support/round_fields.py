@@ -11,6 +11,7 @@ from typing import Any
 from engram.commands.support.output import short
 from engram.commands.support.units import mean_loss
 from engram.commands.support.verdicts import failed_fields, verdict_fields
+from engram.node.epochs import in_epoch, phase_and_epoch
 from engram.node.rpc.outcomes import due_text
 from engram.participant.coins import format_coins
 
@@ -55,10 +56,16 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
 def calendar_fields(calendar: Mapping[str, Sequence[int | None]]) -> dict[str, str]:
     """First and last tick of each phase; phases without a tick are left out."""
     return {
-        phase: f"{first} on" if last is None else f"{first} to {last}"
+        _span_words(phase): f"{first} on" if last is None else f"{first} to {last}"
         for phase, (first, last) in calendar.items()
         if last is None or first is None or first <= last
     }
+
+
+def _span_words(span: str) -> str:
+    """A phase of the calendar in words: `commit_0` is the commit phase of the first epoch."""
+    phase, _, epoch = span.rpartition("_")
+    return phase_and_epoch(phase, int(epoch)) if epoch.isdecimal() else span
 
 
 def kind_name(kind: int) -> str:
@@ -84,7 +91,7 @@ def _course(round_: Mapping[str, Any]) -> list[tuple[str, object]]:
         case RoundStatus.OPEN:
             left = round_["ticks_left"]
             more = "" if left is None else f", {left} ticks left at tick {round_['tick']}"
-            return [("phase", f"{round_['phase']}{more}")]
+            return [("phase", f"{phase_and_epoch(round_['phase'], round_['epoch'])}{more}")]
         case _:
             return []
 
@@ -123,8 +130,8 @@ def _opened(parts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _best(round_: Mapping[str, Any]) -> list[str]:
     return [
-        f"{epoch}: {best['author']}, {best['loss'] / best['baseline']:.1%} of the baseline's loss left"
-        + _united(best["halves"])
+        f"{in_epoch(epoch)}: {best['author']}, {best['loss'] / best['baseline']:.1%} of the baseline's loss "
+        "left" + _united(best["halves"])
         for epoch, best in enumerate(round_["best"])
         if best["author"] is not None
     ]
@@ -139,7 +146,7 @@ def _united(halves: Sequence[Mapping[str, Any]]) -> str:
 def _results(round_: Mapping[str, Any]) -> list[str]:
     scored = round_["terms"]["rows"] * round_["terms"]["validation"]
     return [
-        f"{epoch}: {result['author']}, validation loss {mean_loss(result['loss'], scored)} a row"
+        f"{in_epoch(epoch)}: {result['author']}, validation loss {mean_loss(result['loss'], scored)} a row"
         for epoch, result in enumerate(round_["results"])
         if result["author"] is not None
     ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engram.node.amounts import format_coins
+from engram.node.epochs import in_epoch
 from engram.node.rpc.outcomes import reasons
 
 if TYPE_CHECKING:
@@ -48,6 +49,6 @@ def failed_fields(round_: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
 
 
 def _failed_line(failed: Mapping[str, Any]) -> str:
-    epoch = "" if failed["epoch"] is None else f"epoch {failed['epoch']}, "
+    epoch = "" if failed["epoch"] is None else f"{in_epoch(failed['epoch'])}, "
     burned = f"; lost a bond of {format_coins(failed['bond_burned'])} coins" if failed["bond_burned"] else ""
     return f"{epoch}{failed['author']}: {failed['action']}: {failed['why']}{burned} [{failed['code']}]"

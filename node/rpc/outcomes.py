@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from engram.node.amounts import format_coins, mean_loss
+from engram.node.epochs import in_epoch
 
 _SETTLE: Final = "`engram round advance` settles it"
 _DUE: Final = MappingProxyType(
@@ -85,7 +86,7 @@ def reasons(round_: Mapping[str, Any]) -> list[str]:
     if status == RoundStatus.OPEN and not round_["unseen"]:
         return []  # candidates are judged on unseen parts, and none is open yet
     told = [
-        f"epoch {done['epoch']}, {done['author']}: {text}"
+        f"{in_epoch(done['epoch'])}, {done['author']}: {text}"
         for done in outcomes(round_)
         if done["reasons"] != ["not_revealed"]
         for text in done["why"]

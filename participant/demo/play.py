@@ -17,10 +17,12 @@ from typing import Final
 import numpy as np
 
 from engram.consensus.chainspec import local
+from engram.node.epochs import in_epoch
 from engram.node.localnet.localnet import Localnet
 from engram.participant import adversaries
 from engram.participant.demo import attacks, ledger
 from engram.participant.demo.cast import AUTHORS, COPYCAT, FORGER, FOUNDER, LEAKER, LIAR, Cast
+from engram.participant.demo.chorus import Chorus
 from engram.participant.demo.data import OLD_CLASSES, demo_data
 from engram.participant.demo.ending import check_proof, play_ending
 from engram.participant.demo.report import DemoReport, expect, mean_loss
@@ -51,13 +53,13 @@ class DemoOptions:
     """Fixes how the data are split, the keys and the first weights. Blocks still differ between runs."""
 
 
-async def play_demo(options: DemoOptions, stage: Stage) -> DemoReport:
+async def play_demo(options: DemoOptions, shown: Stage) -> DemoReport:
     """Plays the whole story and returns the report. The nodes are stopped at the end; their files stay.
 
     Raises `UnexpectedOutcome` if something turns out otherwise than the protocol promises, and what loading
     the data, starting the nodes and the participants raise.
     """
-    begun = time.monotonic()
+    begun, stage = time.monotonic(), Chorus(shown)
     data = await asyncio.to_thread(demo_data, options.data, options.seed, len(AUTHORS))
     report = DemoReport(data.name, options.seed)
     cast = Cast(options.seed)
@@ -133,7 +135,7 @@ async def _decided(scene: Scene, played: DemoRound) -> Model:
         rows = round_.terms.rows * len(round_.validation_opened)
         scene.say(
             "chain",
-            f"epoch {epoch}: {name(best.author)} has the lowest loss on the revealed parts,"
+            f"{in_epoch(epoch)}: {name(best.author)} has the lowest loss on the revealed parts,"
             f" {mean_loss(best.loss, rows):.4f} nat a row",
         )
     winner = name(round_.winner)

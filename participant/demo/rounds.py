@@ -122,6 +122,7 @@ class Rounds:
         self._secrets_folder = scene.folder / "secrets"
         self._refused: list[ScoreRow] = []
         self._notes: set[str] = set()
+        self._others = 0
 
     async def found(self, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> DemoRound:
         """Founds the model with its first TRAIN round, in which the copycat copies alice's reveal."""
@@ -159,6 +160,7 @@ class Rounds:
         copies: bool,
     ) -> DemoRound:
         self._refused.clear()
+        self._others = len(honest) + len(cheats) - 1
         wallets, victim = self._scene.wallets, self._scene.cast.key(AUTHORS[0]).address
         opener = Opener(wallets[FOUNDER], self._secrets_folder, self._voice(FOUNDER))
         async with AsyncExitStack() as founders, asyncio.TaskGroup() as group:
@@ -280,8 +282,12 @@ class Rounds:
 
     def _voice(self, name: str) -> Callable[[str], None]:
         def say(line: str) -> None:
-            if not self._is_repeated(line):
+            if self._is_repeated(line):
+                return
+            if name in (FOUNDER, WITNESS):
                 self._scene.say(name, line)
+            else:
+                self._scene.stage.together(name, line, self._others)
 
         return say
 

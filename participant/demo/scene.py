@@ -8,9 +8,9 @@ from pathlib import Path
 
 from engram.node.localnet.localnet import Localnet
 from engram.participant.demo.cast import Cast
+from engram.participant.demo.chorus import Chorus
 from engram.participant.demo.data import DemoData
 from engram.participant.demo.report import DemoReport
-from engram.participant.demo.stage import Stage
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 
@@ -27,7 +27,7 @@ class Scene:
     data: DemoData
     seed: int
     folder: Path
-    stage: Stage
+    stage: Chorus
     report: DemoReport
     """The report, to which each act adds rows."""
 

@@ -30,6 +30,10 @@ class RoundNow:
     """Ticks left in this phase."""
     left_s: float
     """Seconds that these take if nobody has to be waited for."""
+    step: int
+    """Which of the round's phases this is, or came last: 1 for the first. Each epoch has its own."""
+    steps: int
+    """How many phases the round has."""
 
 
 class Stage(Protocol):

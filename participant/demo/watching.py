@@ -89,6 +89,8 @@ class _RoundFollower:
             total=last + 1 - round_["opened"],
             left=round_["ticks_left"],
             left_s=round_["ticks_left"] * self._block_s,
+            step=_phases_begun(round_),
+            steps=len(round_["calendar"]),
         )
 
     def _score(self, round_: dict[str, Any], candidate: dict[str, Any]) -> None:
@@ -99,6 +101,12 @@ class _RoundFollower:
             rows = round_["terms"]["rows"] * len(round_["validation_opened"])
             loss = mean_loss(candidate["loss"], rows)
             self._stage.score(ScoreRow(*key, loss, None, None, None, "standing"))
+
+
+def _phases_begun(round_: dict[str, Any]) -> int:
+    """How many phases of the round have begun: which one it is in, or before whose end it waits."""
+    firsts = [first for first, _ in round_["calendar"].values() if first is not None]
+    return max(1, len([first for first in firsts if first <= round_["tick"]]))
 
 
 async def _tell_stalls(net: Localnet, stage: Stage, after_s: float) -> None:

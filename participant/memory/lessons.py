@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engram.node.epochs import in_epoch
 from engram.participant.datasets import Dataset
 from engram.participant.memory.engines import ENGINES, Handover
 from engram.participant.memory.errors import LessonMissing
@@ -60,7 +61,7 @@ def remembering(folder: MemoryFolder, teaching: Teaching, report: Report) -> Str
         lesson = lesson_of(folder, teaching.data, teaching.files, task.round.old_classes, teaching.seed)
         own = lesson.rows.of_classes(range(task.round.old_classes, task.round.classes)).rows
         given = "nothing else" if lesson.named == ZERO_HASH else lesson.named.hex()[:12]
-        text = f"epoch {task.epoch}: the growth is solved from {own} own rows and {given}"
+        text = f"{in_epoch(task.epoch)}: the growth is solved from {own} own rows and {given}"
         facts = {"epoch": task.epoch, "rows": own, "statistics": lesson.named.hex()}
         report(Notice(text, "consolidating", **facts))
         return taught(folder.memory, lesson)(task)

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.json_shapes import validator
 from tests.support.mnist import mnist_folder
 
 HANGS_S = 1500
@@ -40,6 +41,8 @@ def play(path: Path, *arguments: str, temporary: Path | None = None) -> tuple[di
         pytest.fail(f"stood still: {(hung.stdout or b'').decode()[-4_000:]}")
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
     report: dict[str, Any] = json.loads(path.read_text())
+    wrong = [f"{error.json_path}: {error.message[:200]}" for error in validator("demo").iter_errors(report)]
+    assert wrong == [], "docs/json.md has another shape of the report"
     return report, done.stdout
 
 

@@ -71,7 +71,7 @@ def model(chain: SyncChain, data: Dataset) -> SyncModel:
     assert update.paid > 0
     assert "took the lead" in update.why[0]
     assert str(played.outcome).startswith(f"round {opened.id[:12]} is decided: version 1 by bob\n")
-    assert "epoch 0, bob (" in played.outcome.why[0]
+    assert "epoch 1, bob (" in played.outcome.why[0]
     assert played.bonds_burned == 0 < played.bonds_returned
     return chain.model(played.outcome.model)
 

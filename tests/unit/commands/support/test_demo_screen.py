@@ -156,12 +156,12 @@ def test_a_terminal_without_colours_loses_no_word(
 
 def test_bars_say_how_far_a_round_is() -> None:
     console = Console(width=80, file=io.StringIO(), record=True)
-    now = RoundNow(1, "TRAIN", "commit", 0, 2, 14, 70, 5, 1.75)
+    now = RoundNow(1, "TRAIN", "commit", 0, 2, 14, 70, 5, 1.75, 4, 10)
     console.print(round_bar(now, is_over=False))
     console.print(round_bar(now, is_over=True))
     running, does, over = console.export_text().splitlines()
     assert running.endswith("commit, epoch 1 of 2: 5 blocks, 1.8 s")
-    assert does == "  authors train, and commit to updates"
+    assert does == "  phase 4 of 10: authors train, and commit to updates"
     assert over.split()[-1] == "decided"
 
 

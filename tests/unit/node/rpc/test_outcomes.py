@@ -65,7 +65,7 @@ def ended(*verdicts: dict[str, Any], status: int = RoundStatus.KEPT, **changes: 
 )
 def test_each_candidate_has_a_reason(judged: dict[str, Any], text: str) -> None:
     (reason,) = reasons(ended(judged))
-    assert reason.startswith(f"epoch 0, leng1a: {text}")
+    assert reason.startswith(f"epoch 1, leng1a: {text}")
     (done,) = outcomes(ended(judged))
     assert (done["paid"], len(done["reasons"])) == (0, 1)
 
