@@ -99,9 +99,9 @@ def show(session: CommandSession, model: str | None) -> None:
         "may raise": f"the loss on old rows by {result['retention_delta_ppm'] / PPM:g} of it in one growth",
         "forgotten": f"{result['lost_ppm'] / PPM:g} of the rows in all growths; growth ends at "
         f"{result['lost_cap_ppm'] / PPM:g}",
-        "one growth may add": ", ".join(
-            f"{most:,} {name.replace('_', ' ')}" for name, most in result["growth_limits"].items()
-        ),
+        "one growth may add": {
+            name.replace("_", " "): f"{most:,}" for name, most in result["growth_limits"].items()
+        },
         "retained": retention,
         "root": result["root"],
     }
@@ -114,19 +114,18 @@ def show(session: CommandSession, model: str | None) -> None:
 def versions(session: CommandSession, model: str | None) -> None:
     """List the versions of a model, beginning with version 0, with which it was founded.
 
-    "loss on D_k" is the mean loss per row on the parts that were revealed before training; "sealed loss" and
-    "sealed accuracy" are measured on the parts that stayed sealed until all updates were revealed.
+    "revealed" is the mean loss per row on the parts that were revealed before training; "sealed" is the same
+    on the parts that stayed sealed until all updates were revealed, and "accuracy" the share of their rows
+    that are right.
     """
     columns = (
         Column("version", lambda row: row["number"], right=True),
         Column("height", lambda row: row["height"], right=True, spare=2),
         Column("neurons", lambda row: row["neurons"], right=True),
         Column("classes", lambda row: row["classes"], right=True),
-        Column("loss on D_k", lambda row: _loss_of(row, "validation"), right=True),
-        Column("sealed loss", lambda row: _loss_of(row, "sealed"), right=True),
-        Column(
-            "sealed accuracy", lambda row: accuracy(row["sealed_correct"], row["sealed_rows"]), right=True
-        ),
+        Column("revealed", lambda row: _loss_of(row, "validation"), right=True),
+        Column("sealed", lambda row: _loss_of(row, "sealed"), right=True),
+        Column("accuracy", lambda row: accuracy(row["sealed_correct"], row["sealed_rows"]), right=True),
         Column("bytes", lambda row: row["size_bytes"], right=True, spare=3),
         Column("author", lambda row: row["author"]),
         Column("root", lambda row: short(row["root"]), spare=4),

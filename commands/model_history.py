@@ -38,10 +38,10 @@ def history(session: CommandSession, model: str | None, plot: Path | None, force
         Column("version", lambda row: row["version"], right=True),
         Column("classes", lambda row: row["classes"], right=True),
         Column("neurons", lambda row: row["neurons"], right=True),
-        Column("bytes", lambda row: f"{row['parameter_bytes']:,}", right=True),
+        Column("bytes", lambda row: f"{row['parameter_bytes']:,}", right=True, spare=1),
         Column("loss", lambda row: _text(row["sealed_mean_loss"], ".4f"), right=True),
         Column("accuracy", lambda row: _text(row["sealed_accuracy"], ".2%"), right=True),
-        Column("of sealed rows", lambda row: bar(row["sealed_accuracy"] or 0.0, BAR_WIDTH)),
+        Column("sealed", lambda row: bar(row["sealed_accuracy"] or 0.0, BAR_WIDTH)),
         Column("author", lambda row: person(row["author"])),
     )
     session.show_rows(found, columns, "no versions")

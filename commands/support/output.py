@@ -7,7 +7,9 @@ is printed is decided by the commands.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -51,9 +53,13 @@ def print_json(value: object) -> None:
 
 
 def print_fields(pairs: Iterable[tuple[str, object]], indent: str = "") -> None:
-    """Prints names and values, each pair on a line; mappings and lists of mappings are indented below."""
+    """Prints names and values, each pair on a line; mappings and lists of mappings are indented below.
+
+    In a terminal, a value that does not fit beside its name is broken between words, and goes on below its
+    beginning.
+    """
     entries = list(pairs)
-    width = max((len(name) for name, _ in entries), default=0)
+    width = max((len(name) for name, value in entries if not _is_below(value)), default=0)
     for name, value in entries:
         if isinstance(value, Mapping):
             click.echo(f"{indent}{name}")
@@ -63,12 +69,39 @@ def print_fields(pairs: Iterable[tuple[str, object]], indent: str = "") -> None:
             for number, item in enumerate(objects):
                 click.echo(f"{indent}  [{number}]")
                 print_fields(item.items(), indent + "    ")
-        elif isinstance(value, list | tuple) and any(len(show(item)) > LONG_VALUE for item in value):
+        elif _is_below(value):
+            assert isinstance(value, list | tuple), "of the rest, only lists stand below their names"
             click.echo(f"{indent}{name}")
             for item in value:
-                click.echo(f"{indent}  {show(item)}")
+                click.echo(_within(f"{indent}  ", show(item)))
         else:
-            click.echo(f"{indent}{name.ljust(width)}  {show(value)}".rstrip())
+            click.echo(_within(f"{indent}{name.ljust(width)}  ", show(value)).rstrip())
+
+
+def _is_below(value: object) -> bool:
+    """Whether a value is printed in lines below its name, not beside it."""
+    if isinstance(value, Mapping) or _objects(value):
+        return True
+    return isinstance(value, list | tuple) and any(len(show(item)) > LONG_VALUE for item in value)
+
+
+def _within(before: str, text: str) -> str:
+    """Text behind `before`, in lines that fit a terminal; unbroken where none is. No word is broken."""
+    if not sys.stdout.isatty():
+        return before + text
+    room = shutil.get_terminal_size().columns
+    lines = [
+        textwrap.fill(
+            line,
+            room,
+            initial_indent=before if not number else " " * len(before),
+            subsequent_indent=" " * len(before),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for number, line in enumerate(text.splitlines() or [""])
+    ]
+    return "\n".join(lines) if text else before
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[object], empty: str) -> None:
