@@ -12,7 +12,8 @@ import numpy as np
 from engram.node.files import write_private
 from engram.participant.errors import EmptyDataset
 from engram.participant.tables.examining import OF_CLASSES, DataWarning, doubts, file_doubts
-from engram.participant.tables.mapping import USUAL, DataMapping, MappedRows, fitted, mapped
+from engram.participant.tables.mapping import DataMapping, MappedRows, fitted, mapped
+from engram.participant.tables.ranges import USUAL
 from engram.participant.tables.raw import Channels, RawTable
 
 _TELL_NOTHING: Final = tuple(((low,), (high,)) for low, high in USUAL)

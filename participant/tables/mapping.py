@@ -26,6 +26,7 @@ from engram.participant.tables.errors import (
     ValuesMissing,
 )
 from engram.participant.tables.limits import INPUTS, LABEL_LETTERS
+from engram.participant.tables.ranges import means_of, ranges_of, usual_range
 from engram.participant.tables.raw import NO_LABEL, Labels, RawTable, ReadOptions, Values
 
 FORMAT: Final = "engram data mapping"
@@ -36,8 +37,6 @@ SHOWN_NAMES: Final = 4
 SHOWN_LETTERS: Final = 24
 """So many names, and so many letters of each, stand in the short text of a mapping."""
 MISSING: Final = ("refuse", "drop", "mean")
-USUAL: Final = ((0.0, 1.0), (-1.0, 1.0), (0.0, float(LARGEST)))
-"""Ranges in which values of pictures are kept; they tell nothing about the rows."""
 _MOST_BYTES: Final = 2**25
 _CHUNK_VALUES: Final = 2**20
 _EXTEND: Final = "`engram data convert --extend` makes further classes of them"
@@ -198,9 +197,9 @@ def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse", margin
             "columns` scales them"
         )
     if scale != "none":
-        lowest, highest = _ranges(table.features)
+        lowest, highest = ranges_of(table.features)
         if scale == "all":
-            low, high = _usual(min(lowest), max(highest))
+            low, high = usual_range(min(lowest), max(highest))
         else:
             low, high = tuple(lowest), tuple(highest)
         room = [margin * (last - first) for first, last in zip(low, high, strict=True)]
@@ -208,7 +207,7 @@ def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse", margin
         high = tuple(last + add for last, add in zip(high, room, strict=True))
         if not all(math.isfinite(last - first) for first, last in zip(low, high, strict=True)):
             raise FeatureOutOfRange(f"{table.name} holds numbers that are too far apart to be scaled")
-    fill = _means(table.features) if missing == "mean" else ()
+    fill = means_of(table.features) if missing == "mean" else ()
     return DataMapping(
         table.inputs,
         table.labels.names,
@@ -314,32 +313,6 @@ def _are_bytes(values: Values) -> bool:
     return bool(
         np.all(np.isnan(values) | ((values >= 0) & (values <= LARGEST) & (np.floor(values) == values)))
     )
-
-
-def _ranges(values: Values) -> tuple[list[float], list[float]]:
-    """The lowest and the highest value of each column; 0 and 1 for a column that holds none."""
-    if values.dtype == np.uint8:
-        return values.min(axis=0).astype(float).tolist(), values.max(axis=0).astype(float).tolist()
-    none = np.isnan(values).all(axis=0)
-    lows: list[float] = np.nanmin(np.where(none, 0, values), axis=0).astype(float).tolist()
-    highs: list[float] = np.nanmax(np.where(none, 1, values), axis=0).astype(float).tolist()
-    return lows, highs
-
-
-def _usual(lowest: float, highest: float) -> tuple[tuple[float], tuple[float]]:
-    """The range of all values: 0 to 1 or -1 to 1 for those within, even if none is black or white."""
-    for low, high in USUAL:
-        if low <= lowest and highest <= high:
-            return (low,), (high,)
-    return (lowest,), (highest,)
-
-
-def _means(values: Values) -> tuple[float, ...]:
-    if values.dtype == np.uint8:
-        return tuple(float(mean) for mean in values.mean(axis=0))
-    known = np.logical_not(np.isnan(values))
-    counts = np.maximum(1, known.sum(axis=0))
-    return tuple(float(total) for total in np.where(known, values, 0).sum(axis=0, dtype=np.float64) / counts)
 
 
 def _check(mapping: DataMapping) -> None:
