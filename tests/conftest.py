@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     first = ("slow", "xdist_group")
     items.sort(key=lambda item: [item.get_closest_marker(mark) is None for mark in first])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def answers_held() -> Iterator[None]:
+    """Whatever a test asks a node is held against the schema that the node gives of it."""
+    from tests.support.rpc_shapes import every_answer_held
+
+    with every_answer_held():
+        yield
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.results.chain import AccountResult, HeldUpdate, HistoryResult, StandingResult
 from engram.primitives.types import Address
 from engram.statemachine.record import u64
 from engram.statemachine.records import Badge, Maturing, Reputation
@@ -36,7 +37,7 @@ class AccountMethods:
     render: Renderer
     history: AccountHistory
 
-    @rpc_method()
+    @rpc_method(AccountResult)
     async def account_get(self, address: str, since: int | None = None) -> dict[str, Any]:
         """An account: balance, nonces, waiting transactions, unclaimed rewards of the last 20,000
         heights, or from the height `since` on.
@@ -58,7 +59,7 @@ class AccountMethods:
             ],
         }
 
-    @rpc_method()
+    @rpc_method(list[HeldUpdate])
     async def account_updates(self, address: str) -> list[dict[str, Any]]:
         """The updates of an address that still hold a bond: commits, and candidates of all rounds.
 
@@ -66,7 +67,7 @@ class AccountMethods:
         """
         return await self.views.threads.run(self._updates, self.render.parse_address(address))
 
-    @rpc_method()
+    @rpc_method(HistoryResult)
     async def account_history(
         self, address: str, limit: int = 100, before: str | None = None
     ) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class AccountMethods:
         page = await self.history.page(raw, limit, None if before is None else _place(before))
         return self._history(raw, page)
 
-    @rpc_method()
+    @rpc_method(StandingResult)
     async def account_standing(self, address: str) -> dict[str, Any]:
         """What an address has earned by work on models: its badges, and its reputation with each model."""
         raw = self.render.parse_address(address)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from engram.consensus.chainspec import dump_spec
+from engram.consensus.chainspec import ChainSpec, dump_spec
 from engram.node.rpc.headview import HeadView, HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.results.chain import BlockResult, HeaderResult, HeadResult
+from engram.node.rpc.results.schemas import Hex
 from engram.node.storage.store import BlockRef
 from engram.primitives import smt
 from engram.primitives.hashing import Tag, tagged_hash
@@ -25,12 +27,12 @@ class ChainMethods:
     views: HeadViews
     render: Renderer
 
-    @rpc_method()
+    @rpc_method(ChainSpec)
     async def chain_spec(self) -> dict[str, Any]:
         """The ChainSpec: every constant of the chain, as its file holds it."""
         return self._spec_json
 
-    @rpc_method()
+    @rpc_method(HeadResult)
     async def chain_head(self) -> dict[str, Any]:
         """The header of the best block, with the round clock's ticks and the base exponent after it.
 
@@ -39,22 +41,22 @@ class ChainMethods:
         """
         return await self.views.threads.run(self._head)
 
-    @rpc_method()
+    @rpc_method(HeaderResult)
     async def chain_header(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
         """The header of a block named by height or id; the head if neither is given."""
         return await self.views.threads.run(lambda: self.render.header(self.views.now().block(height, id)))
 
-    @rpc_method()
+    @rpc_method(list[HeaderResult])
     async def chain_headers(self, first: int, count: int) -> list[dict[str, Any]]:
         """Headers of the best chain from a height on, at most 1000."""
         return await self.views.threads.run(self._headers, first, min(count, MAX_HEADERS))
 
-    @rpc_method()
+    @rpc_method(BlockResult)
     async def chain_block(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
         """A block with its transactions decoded and their receipts; the head if none is named."""
         return await self.views.threads.run(self._block, height, id)
 
-    @rpc_method()
+    @rpc_method(Hex | None)
     async def record_get(self, kind: int, key: bytes) -> str | None:
         """The state's value of a record at the head, kind byte and canonical bytes; null if there is none."""
         return await self.views.threads.run(self._record, kind, key)

@@ -19,6 +19,7 @@ from engram.node.mining.mining import Mining
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer, span_name
+from engram.node.rpc.results.chain import HeadResult
 from engram.p2p.manager import PeerManager
 from engram.primitives.types import Hash
 from engram.statemachine.rounds.calendar import Calendar
@@ -39,7 +40,7 @@ class DevMethods:
     render: Renderer
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    @rpc_method(admin=True)
+    @rpc_method(HeadResult, admin=True)
     async def dev_advance(
         self,
         blocks: int | None = None,
@@ -71,7 +72,7 @@ class DevMethods:
                 await self._mine_while(lambda: self._ticks_to(phase, round))
         return await self.views.threads.run(self._head)
 
-    @rpc_method(admin=True)
+    @rpc_method(HeadResult, admin=True)
     async def dev_snapshot(self) -> dict[str, Any]:
         """The head, as `chain_head` gives it. Its `id` names this state of the chain to `dev_revert`, for as
         long as the block stands on the best chain, also after a restart.
@@ -79,7 +80,7 @@ class DevMethods:
         self._check_free()
         return await self.views.threads.run(self._head)
 
-    @rpc_method(admin=True)
+    @rpc_method(HeadResult, admin=True)
     async def dev_revert(self, id: bytes) -> dict[str, Any]:
         """Take the chain back to one of its blocks; the new head. What came after is gone for good.
 

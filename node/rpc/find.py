@@ -12,6 +12,8 @@ from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.chainlog import ChainLog
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
+from engram.node.rpc.results.chain import ReorganisationResult
+from engram.node.rpc.results.schemas import Id
 from engram.node.storage.schema import INDEX, TRANSACTION
 
 LEAST_DIGITS: Final = 4
@@ -29,7 +31,7 @@ class FindMethods:
     mempool: Mempool
     log: ChainLog
 
-    @rpc_method()
+    @rpc_method(list[Id])
     async def chain_find(self, kind: str, beginning: str) -> list[str]:
         """The ids, at most 10, that begin with these hexadecimal digits, of which there must be 4.
 
@@ -43,7 +45,7 @@ class FindMethods:
         waiting = [each.hex() for each in self.mempool.ids()] if kind == "transaction" else []
         return sorted({*found, *(each for each in waiting if each.startswith(digits))})[:MOST_FOUND]
 
-    @rpc_method()
+    @rpc_method(list[ReorganisationResult])
     async def chain_reorgs(self) -> list[dict[str, Any]]:
         """The last 100 reorganisations since the node started, the latest first: when, where, how deep."""
         return [

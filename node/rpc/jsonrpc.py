@@ -43,7 +43,8 @@ _CODES: Final = {
 
 Handler = Callable[..., Awaitable[Any]]
 F = TypeVar("F", bound=Handler)
-_MARK: Final = "rpc_method"
+MARK: Final = "rpc_method"
+"""Under this name a marked function keeps how it is marked."""
 JSON_NAMES: Final[Mapping[type, str]] = {
     int: "integer",
     bool: "boolean",
@@ -96,6 +97,8 @@ class Method:
     """Changes the node itself: asks for the bearer token of the data directory."""
     changes: bool = False
     """Changes what others see of the node, such as its mempool, or the node itself: nothing for a page."""
+    result: Any = Any
+    """The type of what it gives, see `results`."""
 
     def to_json(self) -> dict[str, object]:
         """The method as a listing shows it."""
@@ -106,11 +109,14 @@ class Method:
         return {"name": self.name, "params": params, "summary": self.summary, "admin": self.admin}
 
 
-def rpc_method(*, admin: bool = False, changes: bool = False) -> Callable[[F], F]:
-    """Marks an async function of a class as an RPC method of the same name; see `methods_of`."""
+def rpc_method(result: Any, *, admin: bool = False, changes: bool = False) -> Callable[[F], F]:
+    """Marks an async function of a class as an RPC method of the same name; see `methods_of`.
+
+    `result` is the type of what it gives, of which the served document has the schema (`results.schemas`).
+    """
 
     def mark(handler: F) -> F:
-        handler.__dict__[_MARK] = {"admin": admin, "changes": changes}
+        handler.__dict__[MARK] = {"result": result, "admin": admin, "changes": changes}
         return handler
 
     return mark
@@ -119,14 +125,16 @@ def rpc_method(*, admin: bool = False, changes: bool = False) -> Callable[[F], F
 def methods_of(*groups: object) -> tuple[Method, ...]:
     """The methods that the objects' classes mark with `rpc_method`, in their order there."""
     return tuple(
-        method_of(name, getattr(group, name), **vars(handler)[_MARK])
+        method_of(name, getattr(group, name), **vars(handler)[MARK])
         for group in groups
         for name, handler in vars(type(group)).items()
-        if _MARK in getattr(handler, "__dict__", ())
+        if MARK in getattr(handler, "__dict__", ())
     )
 
 
-def method_of(name: str, handler: Handler, *, admin: bool = False, changes: bool = False) -> Method:
+def method_of(
+    name: str, handler: Handler, result: Any = Any, *, admin: bool = False, changes: bool = False
+) -> Method:
     """Describe `handler` from its signature. Raises TypeError at start-up for an annotation that JSON
     cannot carry.
     """
@@ -137,7 +145,7 @@ def method_of(name: str, handler: Handler, *, admin: bool = False, changes: bool
         needed = item.default is inspect.Parameter.empty
         parameters.append(Parameter(item.name, kind, optional, needed, item.kind is item.VAR_POSITIONAL))
     summary = (handler.__doc__ or "").strip().splitlines()[0]
-    return Method(name, handler, tuple(parameters), summary, admin, changes or admin)
+    return Method(name, handler, tuple(parameters), summary, admin, changes or admin, result)
 
 
 def _plain_type(hint: Any) -> tuple[type, bool]:

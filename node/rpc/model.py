@@ -11,6 +11,14 @@ from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, RpcFault, rpc_method
 from engram.node.rpc.proofs import CONFIRMATIONS, build_bundle, bundle_file
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.results.model import (
+    PredictionsResult,
+    ProofResult,
+    PublicPart,
+    VersionResult,
+    VersionWithLineage,
+)
+from engram.node.rpc.results.schemas import Hex
 from engram.primitives.codec import encode
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.loading import composition_of, line_of
@@ -34,47 +42,47 @@ class ModelMethods:
     busy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Predictions and proofs run one at a time."""
 
-    @rpc_method()
+    @rpc_method(list[Model])
     async def model_list(self) -> list[dict[str, Any]]:
         """Every model of the chain."""
         return await self.views.threads.run(self._list, Model)
 
-    @rpc_method()
+    @rpc_method(Model)
     async def model_get(self, id: bytes) -> dict[str, Any]:
         """One model: its rules, its current version, its retention parts."""
         return await self.views.threads.run(lambda: self.render.record(self.views.now().state.get(Model, id)))
 
-    @rpc_method()
+    @rpc_method(VersionWithLineage)
     async def model_version(self, id: bytes, number: int | None = None) -> dict[str, Any]:
         """A version of a model, by default the current one, with the roots of all versions up to it."""
         return await self.views.threads.run(self._version, id, number)
 
-    @rpc_method()
+    @rpc_method(list[VersionResult])
     async def model_versions(self, id: bytes) -> list[dict[str, Any]]:
         """All versions of a model, from its founding on, without their lineage."""
         return await self.views.threads.run(self._versions, id)
 
-    @rpc_method()
+    @rpc_method(list[ScoreEntry])
     async def model_scores(self, id: bytes) -> list[dict[str, Any]]:
         """The ledger: what each version of a model scored on each part."""
         return await self.views.threads.run(self._list, ScoreEntry, id)
 
-    @rpc_method()
+    @rpc_method(list[Badge])
     async def model_badges(self, id: bytes) -> list[dict[str, Any]]:
         """The badges given for work on a model."""
         return await self.views.threads.run(self._list, Badge, id)
 
-    @rpc_method()
+    @rpc_method(list[Reputation])
     async def model_reputation(self, id: bytes) -> list[dict[str, Any]]:
         """Who removed how much of a model's sealed loss."""
         return await self.views.threads.run(self._list, Reputation, id)
 
-    @rpc_method()
+    @rpc_method(list[Hex])
     async def model_line(self, id: bytes, version: int | None = None) -> list[str]:
         """What a version's network is made of: encoded additions, from a whole network to its last growth."""
         return await self.views.threads.run(self._line, id, version)
 
-    @rpc_method()
+    @rpc_method(PredictionsResult)
     async def model_predict(
         self, id: bytes, rows: list[list[int]], version: int | None = None, explain: bool = False
     ) -> dict[str, Any]:
@@ -91,7 +99,7 @@ class ModelMethods:
         async with self.busy:
             return await self.views.slow.run(self._predict, id, rows, version, explain)
 
-    @rpc_method()
+    @rpc_method(ProofResult)
     async def model_prove(
         self,
         id: bytes,
@@ -105,12 +113,12 @@ class ModelMethods:
                 lambda: bundle_file(build_bundle(self.views.now(), id, version, checkpoint, confirmations))
             )
 
-    @rpc_method()
+    @rpc_method(Part)
     async def part_get(self, id: bytes) -> dict[str, Any]:
         """A revealed data part; its bytes are the blob that it names."""
         return await self.views.threads.run(lambda: self.render.record(self.views.now().state.get(Part, id)))
 
-    @rpc_method()
+    @rpc_method(list[PublicPart])
     async def part_bytes(self, contents: list[str]) -> list[dict[str, Any]]:
         """Since which tick the bytes of parts are public, whatever their salt; null if they are not.
 

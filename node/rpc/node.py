@@ -19,6 +19,8 @@ from engram.node.mining.mining import Mining
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import Method, methods_of, rpc_method
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.results.chain import HeaderResult
+from engram.node.rpc.results.node import ListedMethod, MinerResult, NodeResult, PaceResult, StopResult
 from engram.node.sync.sync import Sync
 from engram.p2p.manager import PeerManager
 from engram.primitives.types import Hash
@@ -60,7 +62,7 @@ class NodeMethods:
     sync: Sync
     render: Renderer
 
-    @rpc_method()
+    @rpc_method(NodeResult)
     async def node_info(self) -> dict[str, Any]:
         """The node, its chain, its head, and how it fares.
 
@@ -96,7 +98,7 @@ class NodeMethods:
             "uptime_s": round(status.clock.monotonic() - status.started_s, 3),
         }
 
-    @rpc_method()
+    @rpc_method(MinerResult)
     async def miner_status(self) -> dict[str, Any]:
         """Whether the node mines, for whom, and what came of it."""
         address = self.mining.setup.address
@@ -106,7 +108,7 @@ class NodeMethods:
             "pace": asdict(self.mining.pacing.pace) if self.mining.pacing.enabled else None,
         }
 
-    @rpc_method(admin=True)
+    @rpc_method(MinerResult, admin=True)
     async def miner_start(
         self, address: str | None = None, max_hashes_per_s: int | None = None
     ) -> dict[str, Any]:
@@ -115,33 +117,33 @@ class NodeMethods:
         self.mining.start(parsed, max_hashes_per_s)
         return await self.miner_status()
 
-    @rpc_method(admin=True)
+    @rpc_method(MinerResult, admin=True)
     async def miner_stop(self) -> dict[str, Any]:
         """Mine no more. When it answers, the last block that the miner had found is in the chain, too."""
         await self.mining.stop()
         return await self.miner_status()
 
-    @rpc_method(admin=True)
+    @rpc_method(list[HeaderResult], admin=True)
     async def miner_mine(self, blocks: int) -> list[dict[str, Any]]:
         """Mine a number of blocks now; their headers, lowest first."""
         ids = await self.mining.mine(blocks)
         store = self.views.chain.store
         return await self.views.threads.run(lambda: [self.render.header(store.get_ref(name)) for name in ids])
 
-    @rpc_method()
+    @rpc_method(PaceResult)
     async def miner_pace(self) -> dict[str, Any]:
         """For which programs the node's blocks wait: the greatest height for which all of them are ready,
         their number, and how many more blocks without transactions wait for.
         """
         return asdict(self.mining.pacing.pace)
 
-    @rpc_method(changes=True)
+    @rpc_method(PaceResult, changes=True)
     async def miner_muster(self, programs: int) -> dict[str, Any]:
         """Make no block without transactions until so many programs hold blocks at once; 0 ends that."""
         self.mining.pacing.await_programs(programs)
         return await self.miner_pace()
 
-    @rpc_method(admin=True)
+    @rpc_method(StopResult, admin=True)
     async def node_stop(self) -> dict[str, Any]:
         """Stop the node."""
         asyncio.get_running_loop().call_soon(self.status.stop)
@@ -155,7 +157,7 @@ class Catalogue:
         everything = (*methods, *methods_of(self))
         self._listed = [item.to_json() for item in sorted(everything, key=lambda item: item.name)]
 
-    @rpc_method()
+    @rpc_method(list[ListedMethod])
     async def rpc_methods(self) -> list[dict[str, Any]]:
         """Every method: its parameters, what it does, whether it needs the token."""
         return self._listed

@@ -6,9 +6,8 @@ WebSocket offers besides, subscriptions and topics, stands in it, too.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,6 +24,10 @@ from engram.node.rpc.jsonrpc import (
     Parameter,
     method_of,
 )
+from engram.node.rpc.results.model import HeadEvent, RoundEvent, TransactionEvent, VersionEvent
+from engram.node.rpc.results.node import PaceResult
+from engram.node.rpc.results.peer import PeerEvent
+from engram.node.rpc.results.schemas import SchemaBuilder
 from engram.node.rpc.session import session_methods
 from engram.primitives.errors import error_classes
 from engram.primitives.version import VERSION
@@ -32,13 +35,20 @@ from engram.primitives.version import VERSION
 OPENRPC: Final = "1.3.2"
 """Version of the OpenRPC specification."""
 DISCOVER: Final = "rpc.discover"
+TOPIC_TYPES: Final[Mapping[str, Any]] = {
+    "heads": HeadEvent,
+    "transactions": TransactionEvent,
+    "rounds": RoundEvent,
+    "versions": VersionEvent,
+    "peers": PeerEvent,
+    "pace": PaceResult,
+}
+"""The type of the events of each topic."""
 TOPIC_TEXTS: Final[Mapping[str, str]] = {
-    "heads": "The head has changed: {height, id, state_root, timestamp_ms, ticks, exponent, connected, "
-    "disconnected}; the last two are lists of ids.",
-    "transactions": "{txid, status, code, height}; the status is pending, included, failed or dropped.",
-    "rounds": "A round's phase or record has changed: {id, model, phase, epoch, status, height}; "
-    "phase and status are words.",
-    "versions": "A model has a new version: {model, number, root, height}.",
+    "heads": "The head has changed.",
+    "transactions": "A transaction waits, is in a block, or is dropped.",
+    "rounds": "A round's phase or record has changed.",
+    "versions": "A model has a new version.",
     "peers": "A session with a peer has opened or ended.",
     "pace": "For which programs the blocks of a test network wait, as `miner_pace` says it.",
 }
@@ -63,8 +73,8 @@ _SCHEMAS: Final[Mapping[type, Json]] = {
     str: {"type": "string"},
     bytes: {"type": "string", "pattern": "^([0-9a-fA-F]{2})*$"},
     list: {"type": "array"},
-    dict: {"type": "object"},
 }
+"""Of parameters."""
 
 
 class Discovery:
@@ -72,17 +82,22 @@ class Discovery:
 
     def __init__(self) -> None:
         self.table: Mapping[str, Method] = {}
-        self.method: Final = method_of(DISCOVER, self.discover)
+        self.method: Final = method_of(DISCOVER, self.discover, dict[str, Any])
 
     async def discover(self) -> dict[str, Any]:
         """This document: every method with its parameters, result and errors; the topics of WebSockets."""
-        return document(self.table)
+        return await asyncio.to_thread(document, self.table)  # it reads sources, once
 
 
 def document(table: Mapping[str, Method]) -> Json:
     """The OpenRPC document of these methods."""
-    described = [_method(table[name]) for name in sorted(table)]
-    described += [{**_method(each), "x-transport": "websocket"} for each in session_methods()]
+    shapes = SchemaBuilder()
+    described = [_method(table[name], shapes) for name in sorted(table)]
+    described += [{**_method(each, shapes), "x-transport": "websocket"} for each in session_methods()]
+    topics = [
+        {"name": name, "description": TOPIC_TEXTS[name], "schema": shapes.schema(TOPIC_TYPES[name])}
+        for name in TOPICS
+    ]
     return {
         "openrpc": OPENRPC,
         "info": {
@@ -104,14 +119,15 @@ def document(table: Mapping[str, Method]) -> Json:
                     "each integer field that x-decimal-fields names has this form, whatever its value, and "
                     "so has each integer in a list of this name. Parameters take integers in both forms.",
                 },
+                **dict(sorted(shapes.definitions.items())),
             },
         },
         "x-decimal-fields": sorted(DECIMAL_FIELDS),
-        "x-topics": [{"name": name, "description": TOPIC_TEXTS[name]} for name in TOPICS],
+        "x-topics": topics,
     }
 
 
-def _method(method: Method) -> Json:
+def _method(method: Method, shapes: SchemaBuilder) -> Json:
     text = inspect.cleandoc(method.handler.__doc__ or "")
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     names = [name for name in _ERRORS if name != "unauthorized" or method.admin]
@@ -128,7 +144,7 @@ def _method(method: Method) -> Json:
             }
             for each in method.parameters
         ],
-        "result": {"name": "result", "schema": _result(typing.get_type_hints(method.handler)["return"])},
+        "result": {"name": "result", "schema": shapes.schema(method.result)},
         "errors": [{"$ref": f"#/components/errors/{name}"} for name in names],
         "x-admin": method.admin,
     }
@@ -142,18 +158,6 @@ def _parameter(parameter: Parameter) -> Json:
     if parameter.rest:
         return {"type": "array", "items": schema, "minItems": 1}
     return _nullable(schema) if parameter.optional else schema
-
-
-def _result(hint: Any) -> Json:
-    """The schema of what a method returns."""
-    if isinstance(hint, types.UnionType):
-        (inner,) = [each for each in typing.get_args(hint) if each is not types.NoneType]
-        return _nullable(_result(inner))
-    plain = typing.get_origin(hint) or hint
-    schema = dict(_SCHEMAS[plain])
-    if plain is list:
-        schema["items"] = _result(typing.get_args(hint)[0])
-    return schema
 
 
 def _nullable(schema: Json) -> Json:

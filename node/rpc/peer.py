@@ -14,6 +14,16 @@ from engram.node.knownpeers import KnownPeers
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.results.peer import (
+    AddedPeer,
+    AddressBookResult,
+    BanResult,
+    NewBan,
+    PeerResult,
+    RemovedPeer,
+    TargetResult,
+    UnbanResult,
+)
 from engram.p2p.addresstable import BookEntry
 from engram.p2p.errors import BadPeerAddress
 from engram.p2p.link import PeerAddress
@@ -39,17 +49,17 @@ class PeerMethods:
     views: HeadViews
     render: Renderer
 
-    @rpc_method()
+    @rpc_method(list[PeerResult])
     async def peer_list(self) -> list[dict[str, Any]]:
         """The open sessions with peers."""
         return [await self._shown(info) for info in self.peers.peers()]
 
-    @rpc_method()
+    @rpc_method(PeerResult)
     async def peer_info(self, peer: str) -> dict[str, Any]:
         """One open session: named by the peer's id or its beginning, or by its address."""
         return await self._shown(self._find(peer))
 
-    @rpc_method()
+    @rpc_method(list[TargetResult])
     async def peer_targets(self) -> list[dict[str, Any]]:
         """The addresses that the node dials: the peer there, or why there is none and when it tries again."""
         return [
@@ -62,7 +72,7 @@ class PeerMethods:
             for target in self.peers.targets()
         ]
 
-    @rpc_method()
+    @rpc_method(AddressBookResult)
     async def peer_addresses(self, entries: bool = False) -> dict[str, Any]:
         """The address book: how many addresses it holds; with `entries`, each of them, too."""
         book = self.peers.book
@@ -71,7 +81,7 @@ class PeerMethods:
         shown = {"new": counts.new, "tried": counts.tried, "anchors": anchors}
         return {**shown, "entries": [_book_row(entry) for entry in book]} if entries else shown
 
-    @rpc_method(admin=True)
+    @rpc_method(AddedPeer, admin=True)
     async def peer_add(self, address: str) -> dict[str, Any]:
         """Keep a session with the peer at HOST:PORT or NODEKEY@HOST:PORT, also after a restart.
 
@@ -83,7 +93,7 @@ class PeerMethods:
         ban = self.bans.against(parsed.host, parsed.node_key)
         return {"address": str(parsed), "ban": asdict(ban) if ban and ban.by_operator else None}
 
-    @rpc_method(admin=True)
+    @rpc_method(RemovedPeer, admin=True)
     async def peer_remove(self, address: str) -> dict[str, Any]:
         """End the session with the peer at this address and dial it no more.
 
@@ -94,12 +104,12 @@ class PeerMethods:
         await self._kept(self.known.remove, parsed)
         return {"address": str(parsed), "removed": self.peers.remove_peer(parsed)}
 
-    @rpc_method()
+    @rpc_method(list[BanResult])
     async def peer_bans(self) -> list[dict[str, Any]]:
         """The nodes and hosts that this node refuses, why, and until when."""
         return [asdict(ban) for ban in self.bans.standing()]
 
-    @rpc_method(admin=True)
+    @rpc_method(NewBan, admin=True)
     async def peer_ban(self, subject: str, seconds: int = DAY_S, reason: str = "") -> dict[str, Any]:
         """Refuse a node (its key, or the id's beginning of a connected one), a host (its IP address) or a
         network, and end the sessions with them. `not_dialled` are the named addresses that this concerns.
@@ -126,7 +136,7 @@ class PeerMethods:
         ids = [info.node_key.hex() for info in ended]
         return {**asdict(ban), "disconnected": ids, "not_dialled": kept_off}
 
-    @rpc_method(admin=True)
+    @rpc_method(UnbanResult, admin=True)
     async def peer_unban(self, subject: str) -> dict[str, Any]:
         """Forgive a node (its key, or the beginning of a banned one), or a host or network with its nodes.
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from engram.node.rpc.dispatcher import Dispatcher
 from engram.node.rpc.events import TOPICS, EventHub, Subscription
-from engram.node.rpc.jsonrpc import INVALID_PARAMS, Method, RpcFault, method_of, methods_of, rpc_method
+from engram.node.rpc.jsonrpc import INVALID_PARAMS, MARK, Method, RpcFault, method_of, methods_of, rpc_method
 
 TOO_SLOW: Final = b"subscriber too slow"
 """Why a client's connection is closed that has fallen too far behind its events."""
@@ -77,7 +77,7 @@ class EventSession:
         for identity in tuple(self._subscriptions):
             self._end(identity)
 
-    @rpc_method()
+    @rpc_method(str)
     async def subscribe(self, *topics: str) -> str:
         """Send the events of topics from now on, each as a notification `subscription` with `params`
         {subscription, topic, result}. A connection hears a topic by one subscription only. A client that
@@ -105,7 +105,7 @@ class EventSession:
         _MADE.get().append(identity)
         return identity
 
-    @rpc_method()
+    @rpc_method(bool)
     async def unsubscribe(self, subscription: str) -> bool:
         """End a subscription; false if there is none of this name."""
         return self._end(subscription)
@@ -130,4 +130,6 @@ class EventSession:
 def session_methods() -> tuple[Method, ...]:
     """The methods that only a WebSocket has, as a description; no connection belongs to them."""
     own = (EventSession.subscribe, EventSession.unsubscribe)
-    return tuple(method_of(each.__name__, MethodType(each, EventSession)) for each in own)
+    return tuple(
+        method_of(each.__name__, MethodType(each, EventSession), **each.__dict__[MARK]) for each in own
+    )

@@ -13,6 +13,7 @@ from engram.node.profiling import EVERY_S, MOST_S, Profiler
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.readings import Readings
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.results.node import LevelResult, NodeStatusResult, ProfileResult
 from engram.primitives.version import VERSION
 from engram.statemachine.rounds.records import Round
 
@@ -27,7 +28,7 @@ class StatusMethods:
     render: Renderer
     profiler: Profiler = field(default_factory=Profiler)
 
-    @rpc_method()
+    @rpc_method(NodeStatusResult)
     async def node_status(self) -> dict[str, Any]:
         """How the node fares: head, pace, peers, sync, mempool, fees, miner, open rounds, disk, warnings.
 
@@ -86,7 +87,7 @@ class StatusMethods:
             "warnings": [warning.to_json() for warning in warnings],
         }
 
-    @rpc_method(admin=True)
+    @rpc_method(LevelResult, admin=True)
     async def node_log_level(self, level: str | None = None) -> dict[str, Any]:
         """Write log lines of this level and above from now on; without a level, only say which it is."""
         if level is not None:
@@ -94,7 +95,7 @@ class StatusMethods:
             logs.get_logger("node").info("log level changed", level=level)
         return {"level": logs.get_level()}
 
-    @rpc_method(admin=True)
+    @rpc_method(ProfileResult, admin=True)
     async def node_profile(self, seconds: int) -> dict[str, Any]:
         """Where the node's threads spend the next seconds, at most 30: how often each stack was seen."""
         if not 1 <= seconds <= MOST_S:

@@ -13,6 +13,14 @@ from engram.node.offers import offer_for
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.results.chain import (
+    EstimateResult,
+    FoundTransaction,
+    MempoolResult,
+    StatusResult,
+    SubmittedTransaction,
+    WaitingTransaction,
+)
 from engram.node.storage.store import BlockRef
 from engram.primitives import keys
 from engram.primitives.codec import encode
@@ -48,7 +56,7 @@ class TransactionMethods:
     render: Renderer
     max_bytes: int
 
-    @rpc_method(changes=True)
+    @rpc_method(SubmittedTransaction, changes=True)
     async def tx_submit(self, raw: bytes, replace: bool = False) -> dict[str, Any]:
         """Hand a signed transaction to the mempool; refused with the code of the rule that it breaks.
 
@@ -63,7 +71,7 @@ class TransactionMethods:
             raise outcome.error
         return {"txid": outcome.txid.hex(), "known": known}
 
-    @rpc_method()
+    @rpc_method(StatusResult)
     async def tx_status(self, txid: bytes) -> dict[str, Any]:
         """How a transaction stands: pending, included, failed, dropped or unknown; with its receipt, or the
         code of what a pending one waits for.
@@ -79,7 +87,7 @@ class TransactionMethods:
         code = self.mempool.drop_reason(txid)
         return _status("dropped", code) if code else _status("unknown")
 
-    @rpc_method()
+    @rpc_method(FoundTransaction)
     async def tx_get(self, txid: bytes) -> dict[str, Any]:
         """A transaction of the best chain or the mempool: its bytes, and decoded."""
         included = await self.views.threads.run(self._included, txid)
@@ -90,7 +98,7 @@ class TransactionMethods:
         raw = encode(tx)
         return {**self.render.transaction(tx, len(raw)), "raw": raw.hex(), **status}
 
-    @rpc_method()
+    @rpc_method(EstimateResult)
     async def tx_estimate(self, kind: int, payload: bytes, sender: str) -> dict[str, Any]:
         """What a payload costs in the next block, and what to offer for it; refused with its own code where
         it could not even start.
@@ -99,7 +107,7 @@ class TransactionMethods:
         nonce = self.mempool.next_nonce(address)
         return await self.views.threads.run(self._estimate, kind, payload, address, nonce)
 
-    @rpc_method()
+    @rpc_method(MempoolResult)
     async def mempool_info(self) -> dict[str, Any]:
         """How much waits, how much of it the base has outgrown, how much may wait, and the height of the head
         that all of it was adjusted to.
@@ -112,7 +120,7 @@ class TransactionMethods:
             "max_bytes": self.max_bytes,
         }
 
-    @rpc_method()
+    @rpc_method(list[WaitingTransaction])
     async def mempool_list(self) -> list[dict[str, Any]]:
         """What waits, in the order in which blocks would take it, with the code of what holds it up."""
         hindrances = await self.mempool.hindrances({entry.sender for entry in self.mempool.entries()})

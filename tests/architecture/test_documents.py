@@ -60,7 +60,8 @@ def test_the_tour_names_what_it_follows() -> None:
 )
 def test_no_line_of_the_documents_is_too_long(document: Path) -> None:
     """But for rows of tables that a script writes: they cannot be broken."""
-    written = "| " if document == ROOT / "docs/results.md" else ()
+    by_script = (ROOT / "docs/results.md", ROOT / "docs/rpc/reference.md")
+    written = "| " if document in by_script else ()
     lines = enumerate(document.read_text().splitlines(), 1)
     long = [n for n, line in lines if len(line) > MOST_WIDTH and not line.startswith(written)]
     assert long == []

@@ -9,10 +9,13 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from engram.node.decimals import DECIMAL_FIELDS
+from engram.commands.support.shapes import load_page
+from engram.node.decimals import DECIMAL_FIELDS, with_decimals
 from engram.node.rpc.events import TOPICS
 from engram.node.rpc.openrpc import TOPIC_TEXTS
+from engram.node.rpc.results.units import UNITS
 from tests.support.cli import Shell
 from tests.support.dev_node import address_of, served_shell
 from tests.support.faults import inputs
@@ -20,14 +23,6 @@ from tests.support.rpc_page import page
 from tests.support.rpc_reference import FILE, PAGE, reference
 
 pytestmark = pytest.mark.xdist_group("rpc_reference")
-TYPES: dict[str, Any] = {
-    "integer": int,
-    "boolean": bool,
-    "string": str,
-    "array": list,
-    "object": dict,
-    "null": type(None),
-}
 NOWHERE = "00" * 32
 
 
@@ -44,11 +39,11 @@ def document(shell: Shell) -> dict[str, Any]:
     return served
 
 
-def fits(value: Any, schema: dict[str, Any]) -> bool:
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    if not any(type(value) is TYPES[kind] for kind in kinds):
-        return False
-    return not isinstance(value, list) or all(fits(item, schema["items"]) for item in value)
+def fits(value: Any, schema: dict[str, Any], document: dict[str, Any]) -> bool:
+    """Whether a result that the client has read is sent as the served document says."""
+    whole = {**schema, "components": document["components"]}
+    wrong = next(Draft202012Validator(whole).iter_errors(with_decimals(value)), None)
+    return wrong is None
 
 
 def methods(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -82,6 +77,57 @@ def test_references_within_the_document_lead_somewhere(document: dict[str, Any])
             assert place["code"] < 0
 
 
+def objects(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    schemas = document["components"]["schemas"]
+    return {name: schema for name, schema in schemas.items() if "properties" in schema}
+
+
+def test_every_result_is_described_to_its_last_field(document: dict[str, Any]) -> None:
+    """No method says of its result only that it is an object, and no field has no type."""
+    told = [each["result"]["schema"] for each in document["methods"] if each["name"] != "rpc.discover"]
+    told += [topic["schema"] for topic in document["x-topics"]]
+    for name, schema in objects(document).items():
+        if name != "Refusal":
+            assert schema["description"], name
+            assert schema["additionalProperties"] is False, name
+            told += [each for each in schema["properties"].values() if each != ANYTHING]
+    for schema in told:
+        Draft202012Validator.check_schema(schema)
+        assert TELLING & schema.keys() or schema["type"] in ("string", "integer", "number", "boolean"), schema
+
+
+def test_references_of_schemas_lead_somewhere(document: dict[str, Any]) -> None:
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert named <= document["components"]["schemas"].keys()
+    assert named >= objects(document).keys() - {"Refusal"}, "and none is there for nothing"
+
+
+def test_a_unit_is_the_same_for_rpc_and_for_commands() -> None:
+    """A name has one unit wherever it stands, in both documents; some names of commands have none here."""
+    page = load_page()
+    words = {
+        "sparks": "sparks",
+        "ppm": "millionths",
+        "macs": "multiply-accumulate operations",
+        "work": "expected hash attempts",
+        "bytes": "bytes",
+        "height": "height of a block",
+        "ticks": "ticks of the round clock",
+        "seconds": "seconds",
+        "time_ms": "milliseconds since 1970",
+        "time_s": "seconds since 1970",
+        "q24": "sum over rows, in units of 2^-24 nat",
+        "logit": "in units of 2^-16 nat",
+    }
+    both = {name: kind for name, kind in page.fields.items() if name in UNITS and kind in words}
+    assert {name: UNITS[name] for name in both} == {name: words[kind] for name, kind in both.items()}
+    assert len(both) > 60
+
+
+TELLING = {"$ref", "anyOf", "enum", "const", "items", "prefixItems", "additionalProperties"}
+"""One of these says what an object, a list or a choice is."""
+ANYTHING = {"description": "any JSON value"}
+"""What an error expected and got has no type."""
 GOOD = {
     "account_get": {"address": address_of("alice")},
     "account_updates": {"address": address_of("alice")},
@@ -110,7 +156,7 @@ def test_results_and_errors_are_as_described(shell: Shell, document: dict[str, A
             words = json.dumps(GOOD.get(name, {}))
             result = json.loads(shell.run("rpc", name, "-", "--json", typed=words).stdout)
             refused = isinstance(result, dict) and "error" in result
-            assert refused or fits(result, each["result"]["schema"]), name
+            assert refused or fits(result, each["result"]["schema"], document), name
             answered.append(name)
         unknown = shell.run("rpc", name, "-", "--json", typed='{"no_such_parameter": 1}')
         assert json.loads(unknown.stdout)["error"]["code"] == "invalid_params"

@@ -10,6 +10,7 @@ from engram.node.client import call_once
 from engram.node.config import Config
 from engram.node.decimals import DECIMAL_PATTERN
 from engram.node.rpc.openrpc import DISCOVER
+from engram.node.rpc.results.schemas import ADDRESS, CODE, HEX, ID
 from engram.node.threaded import running_node
 from tests.support.dev_node import dev_spec
 from tests.support.rpc_page import page
@@ -25,7 +26,9 @@ Written by `python -m tests.support.rpc_reference` from the document that a node
 Requests are JSON-RPC 2.0: by POST to `/`, or over a WebSocket at `/ws`, where a client can also subscribe
 to topics. Methods marked *admin* need the header `Authorization: Bearer TOKEN` with the token in the file
 `rpc.token` of the data directory. Ids and bytes are hexadecimal text; amounts are sparks, of which a coin has
-100,000,000. Kinds, statuses and policies are numbers in results, and words in the events of topics.
+100,000,000. Kinds, statuses and policies are numbers in records of the chain, and words in the events of
+topics. What a method gives is described under it; the objects of which it consists stand at the end, each
+with its fields, their types and units, and what they mean. The served document has the same as JSON Schemas.
 
     curl -s http://127.0.0.1:8645/ -H 'Content-Type: application/json' \\
       -d '{"jsonrpc": "2.0", "id": 1, "method": "chain_header", "params": {"height": 0}}'
@@ -43,8 +46,8 @@ program that has Engram, `chain.events` does this (`docs/library.md`).
                 print(message.data)
     asyncio.run(main())
 
-Objects of results are described where commands print them, in `docs/json.md`: `round_get` is its
-`round show`, `model_get` its `model show`. The commands add names and turn numbers into words.
+Commands print what they ask in another form with `--json` (`docs/json.md`): they add names and turn numbers
+into words.
 
 Both transports answer the same text alike, and strictly. The text is UTF-8 JSON of at most 2 MiB by POST
 and 256 KiB in a WebSocket message, with arrays and objects at most 64 deep and 20,000 in all; `NaN` and
@@ -71,6 +74,19 @@ refused with 403. The exception is the explorer, the page that the node serves a
 origin it may open the WebSocket, where it can call whatever changes nothing.
 """
 _WIDTH: Final = 140
+_FORMS: Final = {
+    DECIMAL_PATTERN: "decimal text",
+    ID.pattern: "id",
+    ADDRESS.pattern: "address",
+    CODE.pattern: "code",
+}
+"""What a text of a pattern is called; others are hexadecimal."""
+_SAID: Final = {each.text for each in (ID, HEX, ADDRESS, CODE)}
+"""What the type of a field says already."""
+_OBJECTS: Final = """Objects of results, by their names. An id is 64 hexadecimal digits, an address the text
+of an account's address, and a code the word of an error or a reason, empty for none."""
+_OTHER: Final = ("Refusal", "Decimal")
+"""Schemas that are no objects of results."""
 
 
 def served() -> dict[str, Any]:
@@ -90,9 +106,15 @@ def reference(document: dict[str, Any]) -> str:
     for group in groups:
         parts.append(f"## {group}\n")
         parts += [_method(each) for each in document["methods"] if _group(each) == group]
-    parts.append("## Topics\n\n| topic | events |\n|---|---|")
-    parts += [f"| `{topic['name']}` | {topic['description']} |" for topic in document["x-topics"]]
+    parts.append("## Topics\n\n| topic | events | |\n|---|---|---|")
+    parts += [
+        f"| `{topic['name']}` | {_type(topic['schema'])} | {topic['description']} |"
+        for topic in document["x-topics"]
+    ]
     parts += ["\n## Integers as decimal text\n", *_wrapped(_decimals(document))]
+    parts.append(f"\n## Objects\n\n{_OBJECTS}\n")
+    schemas = document["components"]["schemas"]
+    parts += [_object(name, schema) for name, schema in schemas.items() if name not in _OTHER]
     parts.append("\n## Errors\n\n| number | meaning |\n|---|---|")
     parts += [f"| {each['code']} | {each['message']} |" for each in document["components"]["errors"].values()]
     codes = document["components"]["schemas"]["Refusal"]["properties"]["code"]["anyOf"][0]["enum"]
@@ -136,11 +158,52 @@ def _method(method: dict[str, Any]) -> str:
 
 
 def _type(schema: dict[str, Any]) -> str:
+    """A schema in words; objects by their names."""
+    if "$ref" in schema:
+        return f"`{schema['$ref'].rpartition('/')[2]}`"
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(map(_type, schema["anyOf"])))
+    if "prefixItems" in schema:
+        return f"array of {len(schema['prefixItems'])}: {', '.join(map(_type, schema['prefixItems']))}"
+    if "type" not in schema:
+        return "any"
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    form = "decimal text" if schema.get("pattern") == DECIMAL_PATTERN else "hexadecimal text"
-    words = [form if kind == "string" and "pattern" in schema else str(kind) for kind in kinds]
-    text = " or ".join(words)
-    return f"{text} of {_type(schema['items'])}s" if "items" in schema else text
+    text = " or ".join(dict.fromkeys(_plain(str(kind), schema) for kind in kinds))
+    if "items" in schema:
+        item = _type(schema["items"])
+        return f"{text} of {item}" if item.startswith("`") or " or " in item else f"{text} of {_plural(item)}"
+    if isinstance(schema.get("additionalProperties"), dict):
+        return f"{text} of {_plural(_type(schema['additionalProperties']))} by names"
+    return text
+
+
+def _plain(kind: str, schema: dict[str, Any]) -> str:
+    if kind == "string" and "const" in schema:
+        return f"`{schema['const']}`"
+    if kind == "string" and "enum" in schema:
+        return " or ".join(f"`{word}`" for word in schema["enum"])
+    if kind == "string" and "pattern" in schema:
+        kind = _FORMS.get(schema["pattern"], "hexadecimal text")
+    unit = schema.get("x-unit")
+    return kind if unit is None else f"{kind} ({unit})"
+
+
+def _plural(text: str) -> str:
+    word, mark, rest = text.partition(" (")
+    return f"{word}{'' if word.endswith('text') or '`' in word else 's'}{mark}{rest}"
+
+
+def _object(name: str, schema: dict[str, Any]) -> str:
+    """An object of results: its fields as a table."""
+    lines = [f"### {name}\n", *_wrapped(schema["description"]), ""]
+    if schema["properties"]:
+        lines += ["| field | type | |", "|---|---|---|"]
+    for field, told in schema["properties"].items():
+        words = [] if field in schema["required"] else ["*may be missing*"]
+        if "description" in told and told["description"] not in _SAID:
+            words.append(told["description"].replace("|", "/").replace("*", "·"))
+        lines.append(f"| `{field}` | {_type(told)} | {'; '.join(words)} |")
+    return "\n".join([*lines, ""])
 
 
 def _wrapped(text: str) -> list[str]:

@@ -231,7 +231,7 @@ def test_two_methods_of_one_name_are_found_at_start_up() -> None:
 
 def test_a_method_is_registered_where_it_stands() -> None:
     class Doors:
-        @rpc_method()
+        @rpc_method(bool)
         async def door_state(self) -> str:
             """Whether the door is open."""
             return "open"
@@ -239,7 +239,7 @@ def test_a_method_is_registered_where_it_stands() -> None:
         async def not_a_method(self) -> None:
             """Not marked."""
 
-        @rpc_method(admin=True)
+        @rpc_method(bool, admin=True)
         async def door_close(self, hard: bool = False) -> None:
             """Closes the door."""
 

@@ -212,12 +212,14 @@ async def test_nobody_answers() -> None:
 
 
 async def test_events_reach_a_subscriber_beside_replies(door: Door) -> None:
-    async with RpcClient(door.url) as client, client.subscribe("heads", "rounds") as stream:
+    moved = {"txid": "ab" * 32, "status": "pending", "code": "", "height": None}
+    made = {"model": "cd" * 32, "number": 1, "root": "ef" * 32, "height": 7}
+    async with RpcClient(door.url) as client, client.subscribe("transactions", "versions") as stream:
         door.hub.publish("peers", {})
-        door.hub.publish("heads", {"height": 1})
-        door.hub.publish("rounds", {"phase": "OPEN"})
-        assert await anext(stream) == ("heads", {"height": 1})
-        assert await anext(stream) == ("rounds", {"phase": "OPEN"})
+        door.hub.publish("transactions", moved)
+        door.hub.publish("versions", made)
+        assert await anext(stream) == ("transactions", moved)
+        assert await anext(stream) == ("versions", made)
 
 
 async def test_the_stream_of_a_node_that_stops_ends_with_an_error() -> None:
