@@ -7,6 +7,7 @@ for display only.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -25,6 +26,7 @@ from engram.statemachine.state import State
 if TYPE_CHECKING:
     from engram.nn.network import Features
 
+_CAPITAL: Final = re.compile("(?<!^)([A-Z])")
 MAX_ROWS: Final = 1_000
 MAX_FEATURES: Final = 4 * 1024 * 1024
 MAX_EXPLAINED: Final = 128
@@ -156,6 +158,14 @@ def summary(version: Version, network: Composition, render: Renderer) -> dict[st
         "parameter_bytes": spec.totals.parameter_bytes,
         "macs_per_row": macs_per_row(spec),
     }
+
+
+def layer_kinds(network: Composition) -> list[list[str]]:
+    """Which kinds of segments each hidden layer has, such as `conv_relu` or `dense_relu`, from layer 1 on."""
+    kinds: list[set[str]] = [set() for _ in layer_widths(network.spec)[1:]]
+    for segment in network.spec.hidden:
+        kinds[segment.layer - 1].add(_CAPITAL.sub(r"_\1", type(segment).__name__).lower())
+    return [sorted(each) for each in kinds]
 
 
 def _tensor_of(rows: Sequence[object], inputs: int) -> bytes:

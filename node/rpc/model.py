@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from engram.node.rpc.explain import explain, lineage, predict, summary
+from engram.node.rpc.explain import explain, layer_kinds, lineage, predict, summary
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, RpcFault, rpc_method
 from engram.node.rpc.proofs import CONFIRMATIONS, build_bundle, bundle_file
@@ -54,7 +54,11 @@ class ModelMethods:
 
     @rpc_method(VersionWithLineage)
     async def model_version(self, id: bytes, number: int | None = None) -> dict[str, Any]:
-        """A version of a model, by default the current one, with the roots of all versions up to it."""
+        """A version of a model, by default the current one, with the roots of all versions up to it.
+
+        `layers` are the widths of all layers, the inputs first; `layer_kinds` says of each further one what
+        it is made of.
+        """
         return await self.views.threads.run(self._version, id, number)
 
     @rpc_method(list[VersionResult])
@@ -154,7 +158,13 @@ class ModelMethods:
         path = [older.root.hex() for older in versions[: version.number + 1]]
         network = composition_of(view.state, self.views.next_block(view), version)
         made = lineage(network, version.number, self.render)
-        return {**summary(version, network, self.render), "lineage": made, "frozen": frozen, "path": path}
+        return {
+            **summary(version, network, self.render),
+            "layer_kinds": layer_kinds(network),
+            "lineage": made,
+            "frozen": frozen,
+            "path": path,
+        }
 
     def _versions(self, model: bytes) -> list[dict[str, Any]]:
         view = self.views.now()

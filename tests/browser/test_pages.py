@@ -22,7 +22,7 @@ HOSTILE = "%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E"
 LONG = {"open": 400, "reveal": 400, "commit": 400, "update": 400, "witness": 400, "audit": 400, "score": 400}
 COUNTING = """
 window.asked = {now: 0, most: 0, all: 0};
-const waiting = new Set(), send = WebSocket.prototype.send;
+const waiting = new Set(), {send, addEventListener: listen} = WebSocket.prototype;
 WebSocket.prototype.send = function (text) {
   const request = JSON.parse(text);
   if (request.method === "model_predict") {
@@ -30,12 +30,14 @@ WebSocket.prototype.send = function (text) {
     asked.all += 1;
     asked.most = Math.max(asked.most, waiting.size);
   }
-  if (!this.counted) {
-    this.counted = true;
-    const answered = (event) => waiting.delete(JSON.parse(event.data).id);
-    this.addEventListener("message", answered, {capture: true}); // before the page hears it and asks again
-  }
   return send.call(this, text);
+};
+WebSocket.prototype.addEventListener = function (kind, listener) {
+  const counted = (event) => {
+    waiting.delete(JSON.parse(event.data).id); // before the page hears it and asks again
+    return listener(event);
+  };
+  return listen.call(this, kind, kind === "message" ? counted : listener);
 };
 """
 

@@ -10,6 +10,8 @@ import pytest
 from engram.commands.support.round_fields import round_fields
 from engram.commands.support.verdicts import with_failed, with_verdicts
 from engram.node.amounts import mean_loss
+from engram.node.chain.pruning import DEFAULT_DEPTHS
+from engram.node.client import RpcClient
 from engram.node.errors import RemoteError
 from engram.node.rpc import failures
 from engram.participant.adversaries import liar
@@ -99,3 +101,21 @@ async def test_an_unknown_round_has_no_failures_to_tell(tmp_path: Path) -> None:
         with pytest.raises(RemoteError) as refused:
             await client.call("round_failures", id=OPENER.address + bytes(12))
         assert refused.value.code == "missing_round"
+
+
+async def test_where_old_states_are_pruned_the_claim_is_told_without_what_is_true(tmp_path: Path) -> None:
+    """The receipts are kept for ever, so it is still told who was caught, from the round's first block on."""
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
+        await stage.finish(round_id, {"alice": liar(learner(3, *TWO)), "bob": learner(2, *TWO)})
+        async with stage.client() as client:
+            known = await client.call("round_failures", id=round_id)
+        async with RpcClient.of_data_dir(stage.find(), tmp_path) as client:
+            await client.call("miner_mine", blocks=2 * DEFAULT_DEPTHS.states)
+        async with stage.client() as client:
+            pruned = await client.call("round_failures", id=round_id)
+        (before,), (after,) = known["failed"], pruned["failed"]
+        claimed = mean_loss(before["claimed_loss"], before["rows"])
+        why = f"claimed loss {claimed} a row on the revealed parts, and every node computed another one"
+        assert after == {**before, "recomputed_loss": None, "why": why}
+        assert (pruned["next"], pruned["before_snapshot"]) == (None, False)

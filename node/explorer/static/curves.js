@@ -40,20 +40,11 @@ export function curves(label, versions, series, { low, high, written }) {
     );
     picture.append(name);
   });
-  series.forEach((line, kind) => {
-    draw(picture, line, kind, x, y);
-    if (kind === 0) {
-      line.values.forEach((value, index) => {
-        if (value === null) return;
-        picture.append(
-          s(
-            "text",
-            { class: "curves-value", x: x(index), y: y(value) - 10, "text-anchor": "middle" },
-            written(value),
-          ),
-        );
-      });
-    }
+  series.forEach((line, kind) => draw(picture, line, kind, x, y));
+  series[0].values.forEach((value, index) => {
+    if (value === null) return;
+    const place = { class: "curves-value", x: x(index), y: y(value) - 10, "text-anchor": "middle" };
+    picture.append(s("text", place, written(value))); // above the marks of all series
   });
   const legend = series.map((line, kind) =>
     h(

@@ -25,13 +25,27 @@ const FEW =
   "The chain has recorded one score for each kept part so far; the command engram model score pays for more.";
 const VERSIONS =
   "❄ means that the neurons are fixed for ever. MACs are the multiplications of one prediction.";
+const LAYERS =
+  "A convolution is one small window of weights that moves over a picture; a dense neuron has a weight for " +
+  "each value that it reads.";
+const PLACES = [
+  "head",
+  "lineage",
+  "learning",
+  "kept",
+  "measured",
+  "layers",
+  "versions",
+  "people",
+  "rounds",
+  "rules",
+];
 const BADGES = ["participation", "best loss", "teacher", "witness", "founder"];
 
 export const title = (params) => `Model ${shortId(params.id)}`;
 
 export async function view(root, params, chain) {
-  const names = ["head", "lineage", "learning", "kept", "measured", "versions", "people", "rounds", "rules"];
-  const places = Object.fromEntries(names.map((name) => [name, h("div")]));
+  const places = Object.fromEntries(PLACES.map((name) => [name, h("div")]));
   const [notice, measured] = [h("div", { "aria-live": "polite" }), measuring(chain, params.id)];
   root.append(notice, ...Object.values(places));
   places.measured.append(measured.node);
@@ -41,6 +55,7 @@ export async function view(root, params, chain) {
     refill(places.lineage, card("Whose neurons these are", lineage(found)));
     refill(places.learning, card("How it has learned", learning(found)));
     refill(places.kept, card("What it must not forget", retention(found)));
+    refill(places.layers, card("What the network is made of", layers(found.current)));
     refill(places.versions, card("Versions", versionTable(found)));
     refill(places.people, card("People", people(found)));
     refill(places.rounds, card("Rounds", rounds(found.rounds)));
@@ -172,6 +187,35 @@ function retention({ model, versions, scores }) {
       ? curves(label, shown, series, axis)
       : h("p", { class: "muted" }, series.length ? FEW : "No part is kept yet."),
   ];
+}
+
+/** The layers of the current version, from the inputs to the classes. */
+function layers({ layers: widths, layer_kinds: kinds, classes, macs_per_row: macs }) {
+  const last = { name: "classes", width: classes, made: "the sum for each class" };
+  const rows = widths.map((width, index) => ({
+    name: index ? `layer ${index}` : "inputs",
+    width,
+    made: index ? kinds[index - 1].map(segmentName).join(" and ") : "numbers from 0 to 255",
+  }));
+  const columns = [
+    { head: "Layer", cell: (layer) => layer.name },
+    { head: "Width", cell: (layer) => count(layer.width), numeric: true },
+    { head: "Made of", cell: (layer) => layer.made, wide: true },
+  ];
+  return [
+    h("p", { class: "muted" }, `${count(macs)} multiplications for a row, in integers. ${LAYERS}`),
+    table("Layers of the network", columns, [...rows, last]),
+  ];
+}
+
+const SEGMENTS = { conv: "convolutions", dense: "dense neurons", max: "maxima of windows" };
+const ACTIVATIONS = { relu: "ReLU", square: "squares", root: "square roots" };
+
+/** What a kind of segment is called: `conv_relu` is "convolutions, ReLU". */
+function segmentName(kind) {
+  const [shape, activation] = kind.split("_");
+  const name = SEGMENTS[shape] ?? kind.replaceAll("_", " ");
+  return ACTIVATIONS[activation] ? `${name}, ${ACTIVATIONS[activation]}` : name;
 }
 
 const ppm = (value) => `${((Number(value) / PPM) * 100).toFixed(1)}%`;

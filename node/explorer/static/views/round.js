@@ -196,7 +196,7 @@ function shareBar(share) {
 function parts(round) {
   const open = [
     ...round.validation_opened.map((part) => ({ ...part, use: "revealed to authors before they train" })),
-    ...round.unseen.map((part) => ({ ...part, use: "unseen by authors, decides" })),
+    ...round.unseen.map((part) => ({ ...part, use: unseen(round, part) })),
   ];
   const own = round.terms.commitments.map((commitment) => ({
     commitment,
@@ -232,6 +232,11 @@ function lookAt({ model }) {
   };
 }
 
+function unseen(round, { commitment }) {
+  const isWitness = round.witnesses.some((witness) => witness.commitment === commitment);
+  return isWitness ? "of a witness, unseen by authors, decides" : "unseen by authors, decides";
+}
+
 function drawn(round, part) {
   if (/^0+$/.test(round.seed)) return "not drawn yet";
   if (round.validation_drawn.includes(part)) return "drawn, to be revealed";
@@ -246,10 +251,7 @@ function duty(witness) {
 function money(round) {
   const { terms } = round;
   const named = [...round.standing, ...terms.witnesses];
-  const names = named.map((each) => [
-    link("account", each.address),
-    each.old_only ? " (old classes only) " : " ",
-  ]);
+  const lines = named.map((each) => h("li", {}, witness(round, each)));
   return facts(
     ["Pot that is held now", coins(round.pot)],
     ["Bounty", coins(terms.bounty)],
@@ -257,8 +259,24 @@ function money(round) {
     ["Carried from earlier rounds", Number(round.carried) ? coins(round.carried) : null],
     ["Bond of the opener", `${coins(terms.opener_bond)}, of which ${coins(round.bond)} are held now`],
     ["Bond of an author in each epoch", coins(terms.author_bond)],
-    ["Witnesses", named.length ? names : "none"],
+    ["Witnesses", named.length ? h("ul", { class: "plain" }, lines) : "none"],
   );
+}
+
+/** One who is named as a witness, who has named them, and what they have done. */
+function witness(round, { address, old_only: isLimited }) {
+  const sealed = round.witnesses.find((each) => each.author === address);
+  const by = round.standing.some((each) => each.address === address) ? "by the model" : "by the opener";
+  const limit = isLimited ? ", for old classes only" : "";
+  return [link("account", address), ` (named ${by}${limit}): ${deed(sealed)}`];
+}
+
+function deed(sealed) {
+  if (!sealed) return "has sealed nothing";
+  if (sealed.opened) return "has opened the sealed part";
+  return Number(sealed.bond)
+    ? `has sealed a part, bond ${coins(sealed.bond)}`
+    : "has opened nothing that counts";
 }
 
 function terms(round) {

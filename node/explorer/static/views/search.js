@@ -38,8 +38,8 @@ async function hint(asked, chain) {
     null,
     short
       ? `An id is found by its first ${LEAST_DIGITS} digits or more.`
-      : "Ask for the height of a block, an address in full, a name that you have given, or the id of a block, " +
-        `transaction, model or round, in full or by its first ${LEAST_DIGITS} digits.`,
+      : "Ask for the height of a block, an address in full, a name that you have given, or the id of a " +
+        `block, transaction, model or round, in full or by its first ${LEAST_DIGITS} digits.`,
   );
 }
 
