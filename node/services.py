@@ -196,7 +196,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         Miner, chain, mempool, base.scorer, clock, pacing, due_branch_ms=lambda: watch.due_branch_ms()
     )
     mining = Mining(new_miner, pacing, setup.mining)
-    sync = Sync(chain, clock, threads, far_behind=mining.pause)
+    sync = Sync(chain, clock, threads, far_behind=lambda far: _far_behind(chain, mining, far))
     mending = Mending(chain, clock, threads)
     history = AccountHistory(chain, clock, threads, base.threads.rpc, enabled=config.account_index)
     contents = Contents(
@@ -294,6 +294,11 @@ def _log_start(log: logs.Logger, start: RollForward) -> None:
     log.info("chain opened", **facts)
     for damage in start.damage:
         log.warning("the block files hold bytes that belong to no block", damage=str(damage))
+
+
+def _far_behind(chain: Chain, mining: Mining, far: bool) -> None:
+    mining.pause(far)
+    chain.hurry(far)
 
 
 def _report_bug(method: str, error: Exception) -> None:

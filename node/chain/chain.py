@@ -116,6 +116,7 @@ class Chain:
         self.store = store
         self.head = head
         self._importer = importer
+        self._importer.lazy = not has_work(spec)
         self._clock = clock
         self._observe = observe
         self._parked = OrphanPool()
@@ -155,6 +156,14 @@ class Chain:
         await self._put(asked)
         return await asked.answer
 
+    def hurry(self, hurrying: bool) -> None:
+        """While blocks are fetched in bulk, what is written is forced to the disk once in many blocks.
+
+        A chain without work always does so: what a power cut takes of it cost nobody anything.
+        """
+        self._importer.lazy = hurrying or not has_work(self.spec)
+        self._wake()
+
     async def run(self) -> None:
         """The one writer: takes blocks from the queue and judges them, until it is cancelled.
 
@@ -171,6 +180,8 @@ class Chain:
                         if not self._current.answer.done():
                             self._current.answer.set_result(answer)
                         await self._prune(worker)
+                    elif not self._importer.lazy:
+                        await in_worker(worker, self._importer.force)
                     await self._retry_due(worker)
             finally:
                 self._stop()

@@ -48,6 +48,8 @@ from engram.statemachine.errors import UpgradeRequired
 from engram.statemachine.scoring import Scorer
 
 _REJECTED_IDS: Final = 4_096
+FORCED_BLOCKS: Final = 64
+"""A lazy importer forces its writes to the disk once in so many blocks."""
 
 
 class ImportStatus(StrEnum):
@@ -105,6 +107,11 @@ class Importer:
         depths: Depths | None = DEFAULT_DEPTHS,
     ) -> None:
         """`depths` says how many old states are kept; None keeps all."""
+        self.lazy = False
+        """Whether what is written may wait before it is forced to the disk: the end of the process loses
+        nothing, and a power cut no more than `FORCED_BLOCKS` blocks.
+        """
+        self._unforced = 0
         self._pruner = Pruner(store, depths)
         self._moved = False
         self._spec = spec
@@ -179,6 +186,13 @@ class Importer:
         for ref in leaving:  # a reader may have put the old verdict back into memory just now
             self._reject(ref.id, Reverted.code)
         return target
+
+    def force(self) -> None:
+        """Forces to the disk what a lazy importer has written: the block files first, then the database."""
+        if self._unforced:
+            self._unforced = 0
+            self._store.files.sync()
+            self._store.write(Batch())
 
     def prune(self, height: int, read: Sequence[BlockRef] = ()) -> None:
         """Deletes a few of the states that are too old for a head at `height`, if the head has moved.
@@ -266,7 +280,9 @@ class Importer:
         head: BlockRef,
         stored: tuple[BlockLocation, Position] | None,
     ) -> Imported:
-        location = stored[0] if stored else self._store.files.append(pack_body(block))
+        forced = not self.lazy or self._unforced + 1 >= FORCED_BLOCKS
+        self._unforced = 0 if forced else self._unforced + 1
+        location = stored[0] if stored else self._store.files.append(pack_body(block), sync=forced)
         files_end = stored[1] if stored else self._store.files.end
         batch = Batch()
         put_ref(batch, ref)
@@ -276,7 +292,7 @@ class Importer:
             self._pruner.put_side_content(batch, ref, execution.blobs)
             put_tip(batch, head, files_end, ref.order)
             hit(FailPoint.SIDE_BEFORE_COMMIT)
-            self._store.write(batch)
+            self._store.write(batch, sync=forced)
             hit(FailPoint.SIDE_AFTER_COMMIT)
             self._pruner.grew(ref)
             return Imported(ImportOutcome(ImportStatus.SIDE, ref.id), head)
@@ -291,7 +307,7 @@ class Importer:
         self._pruner.put_best_content(batch, execution.blobs)
         put_tip(batch, ref, files_end, ref.order)
         hit(FailPoint.IMPORT_BEFORE_COMMIT)
-        self._write_head(batch, outcome)
+        self._write_head(batch, outcome, forced=forced)
         self._moved = True
         hit(FailPoint.IMPORT_AFTER_COMMIT)
         self._side_room.regain()
@@ -306,10 +322,10 @@ class Importer:
             put_connected(batch, joining, self._txids(joining))
         put_connected(batch, plan.connect[-1], txids)
 
-    def _write_head(self, batch: Batch, outcome: ImportStatus) -> None:
+    def _write_head(self, batch: Batch, outcome: ImportStatus, *, forced: bool) -> None:
         if outcome is ImportStatus.REORGED:
             hit(FailPoint.REORG_BEFORE_COMMIT)
-        self._store.write(batch)
+        self._store.write(batch, sync=forced)
         if outcome is ImportStatus.REORGED:
             hit(FailPoint.REORG_AFTER_COMMIT)
 

@@ -23,8 +23,9 @@ from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
 from engram.node.errors import CorruptStore, RebuildWouldLose, SchemaMismatch
 from engram.node.files import folder_bytes
-from engram.node.storage.blockfiles import MAX_RECORD_BYTES, BlockFiles, MemoryBlockFiles, StoredRecord
+from engram.node.storage.blockfiles import MAX_RECORD_BYTES, BlockFiles, StoredRecord
 from engram.node.storage.db import LevelDatabase
+from engram.node.storage.memoryfiles import MemoryBlockFiles
 from engram.node.storage.schema import INDEX, IndexEntry, Position
 from engram.node.storage.store import BLOCKS_DIRECTORY, ChainStore, check_identity
 from engram.node.storage.swap import (

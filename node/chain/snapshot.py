@@ -33,8 +33,8 @@ from engram.node.errors import (
     SnapshotNotAnchored,
 )
 from engram.node.storage.batches import put_connected, put_ref, put_tip
-from engram.node.storage.blockfiles import MemoryBlockFiles
 from engram.node.storage.db import Batch, LevelDatabase
+from engram.node.storage.memoryfiles import MemoryBlockFiles
 from engram.node.storage.recordfile import RecordWriter, read_records
 from engram.node.storage.recordindex import put_records
 from engram.node.storage.schema import CONTENT, NODE, PRUNED, Position, Pruned, Verdict, stamp

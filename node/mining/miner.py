@@ -45,8 +45,6 @@ REFRESH_S: Final = 0.1
 """Transactions that arrive within this time enter the same new template."""
 _BATCH: Final = 64
 _BATCHES_PER_S: Final = 20
-_FIRST_NONCE_BITS: Final = 48
-"""Without work the first nonce does. Another one each time, or a block that was taken back came again."""
 _MAX_AGE_BLOCK_TIMES: Final = 0.5
 """Age at which a template is renewed for its timestamp's sake, in block times."""
 
@@ -169,17 +167,19 @@ class Miner:
                 alarm.cancel()
             return
         candidates = self._mempool.candidates()
-        empty_wanted = self._wanted(False) or await self._is_due(builder, head)
-        if not empty_wanted and not self._wanted(bool(candidates)):
-            await self._wake.wait()
-            return
+        empty_wanted = self._wanted(False)
+        if not self._wanted(bool(candidates)):
+            empty_wanted = await self._is_due(builder, head)
+            if not empty_wanted:
+                await self._wake.wait()
+                return
         template = await in_worker(builder, self._assemble, head, candidates)
         await self._mempool.leave_out(head, template.skipped)
         if head is not self._chain.head or (self._is_idle and not self._requests):
             return
         if self._is_held(head.height + 1):
             return
-        if not empty_wanted and not template.transactions:
+        if not template.transactions and not (empty_wanted or await self._is_due(builder, head)):
             await self._wake.wait()
             return
         if self._is_too_early(template):
@@ -285,6 +285,8 @@ class Miner:
 
     async def _find(self, miners: ThreadPoolExecutor, template: Template) -> Block | None:
         """The sealed block; None if the search was ended first."""
+        if not self._works:  # any nonce does; were it always the same, a block that was taken back came again
+            return template.seal(secrets.token_bytes(NONCE_BYTES))
         stop = self._search = threading.Event()
         self._refresh_due = False
         max_age_s = max(1.0, self._chain.spec.block_time_ms / 1000 * _MAX_AGE_BLOCK_TIMES)
@@ -294,11 +296,8 @@ class Miner:
         function = POW[self._chain.spec.pow]
         prefix, target = pow_prefix(template.header), bits_to_target(template.header.target)
         loop = asyncio.get_running_loop()
-        first = 0 if self._works else secrets.randbits(_FIRST_NONCE_BITS)
         searches = [
-            loop.run_in_executor(
-                miners, search, function, prefix, target, first + start, threads, stop, limit
-            )
+            loop.run_in_executor(miners, search, function, prefix, target, start, threads, stop, limit)
             for start in range(threads)
         ]
         try:

@@ -11,7 +11,7 @@ An event is published only after the change: a client that calls an RPC method o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from engram.node.chain.chain import Chain, HeadChanged
@@ -39,11 +39,11 @@ R = TypeVar("R", bound=Record)
 class _Findings:
     """The consequences of a change of the head, as a worker thread found them in the store."""
 
-    transactions: list[dict[str, Any]]
-    versions: list[dict[str, Any]]
-    touched: set[Hash]
-    """Ids of rounds whose records changed."""
-    macs: int
+    clock: RoundClock
+    transactions: list[dict[str, Any]] = field(default_factory=list)
+    versions: list[dict[str, Any]] = field(default_factory=list)
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+    macs: int = 0
     """Multiply-accumulates that the transactions of the new blocks were charged for."""
 
 
@@ -98,7 +98,7 @@ class EventFeed:
 
     async def _publish(self, change: HeadChanged) -> None:
         head = change.head
-        clock = await self._threads.run(self._clock, head)
+        findings = await self._threads.run(self._examine, change)
         if change.disconnected and change.connected:
             self._metrics.reorganised(len(change.disconnected))
         self._hub.publish(
@@ -108,30 +108,28 @@ class EventFeed:
                 "id": head.id.hex(),
                 "state_root": head.state_root.hex(),
                 "timestamp_ms": head.header.timestamp_ms,
-                "ticks": clock.ticks,
-                "exponent": clock.exponent,
+                "ticks": findings.clock.ticks,
+                "exponent": findings.clock.exponent,
                 "connected": [ref.id.hex() for ref in change.connected],
                 "disconnected": [ref.id.hex() for ref in change.disconnected],
             },
         )
-        findings = await self._threads.run(self._examine, change)
         self._metrics.verified_macs += findings.macs
-        rounds = await self._threads.run(self._look_at_rounds, head, findings.touched)
         self._log.head_changed(change, len(findings.transactions))
         self._log.versions_made(findings.versions)
-        self._log.rounds_changed(rounds)
+        self._log.rounds_changed(findings.rounds)
         for event in findings.transactions:
             self._transaction_moved(event)
-        for topic, events in (("versions", findings.versions), ("rounds", rounds)):
+        for topic, events in (("versions", findings.versions), ("rounds", findings.rounds)):
             for event in events:
                 self._hub.publish(topic, event)
 
     def _examine(self, change: HeadChanged) -> _Findings:
-        """Reads the receipts of blocks that joined, and the rounds of blocks that joined or left.
+        """Reads the clock, the receipts of blocks that joined, and the rounds of blocks that joined or left.
 
         It reads the disk: call it in a worker thread.
         """
-        findings = _Findings([], [], set(), 0)
+        findings, touched = _Findings(self._clock(change.head)), set[Hash]()
         for ref in change.connected:
             for receipt in self._chain.store.receipts(ref):
                 status = "included" if receipt.status == Status.OK else "failed"
@@ -139,7 +137,8 @@ class EventFeed:
                 findings.macs += receipt.macs
             findings.versions += [_version(record) for record in self._written(ref, Version)]
         for ref in (*change.connected, *change.disconnected):
-            findings.touched |= {record.id for record in self._written(ref, Round)}
+            touched |= {record.id for record in self._written(ref, Round)}
+        findings.rounds = self._look_at_rounds(change.head, touched)
         return findings
 
     def _written(self, ref: BlockRef, cls: type[R]) -> list[R]:

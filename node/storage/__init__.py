@@ -10,4 +10,8 @@ The order of writing is what makes a crash harmless. First the body of a block i
 synced. Then one synced batch writes everything that follows from the block, together with the new head. Only
 then does the head in memory change. A crash before the batch leaves the old head and a body that the next
 start imports again; a crash after it leaves the new head with everything that belongs to it.
+
+While a node fetches many blocks, and on a chain without work, only one block in many is forced to the disk.
+The order stays, so the end of the process still loses nothing. A power cut then may take the last of these
+blocks, or their bodies: the node starts from what is there, and fetches what is missing from its peers.
 """

@@ -81,11 +81,15 @@ class BlockLog(Protocol):
         """Where the next record will be appended; the beginning of the first file if there is none yet."""
         ...
 
-    def append(self, payload: bytes) -> BlockLocation:
-        """Writes a record, which is on disk when this returns.
+    def append(self, payload: bytes, *, sync: bool = True) -> BlockLocation:
+        """Writes a record. With `sync`, it and all before it are on disk when this returns.
 
         Raises `DiskFull` or `DiskFailure`. After that, every later append fails with the same error.
         """
+        ...
+
+    def sync(self) -> None:
+        """Forces everything that was appended to the disk. Raises `DiskFull` or `DiskFailure`."""
         ...
 
     def read(self, location: BlockLocation) -> bytes:
@@ -101,38 +105,6 @@ class BlockLog(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class MemoryBlockFiles:
-    """The same log in memory, for tests and for chains that need not survive the process."""
-
-    failure: StorageError | None = None
-    lost: Position | None = None
-
-    def __init__(self) -> None:
-        self._payloads: list[bytes] = []
-
-    @property
-    def end(self) -> Position:
-        return Position(0, len(self._payloads))
-
-    def append(self, payload: bytes) -> BlockLocation:
-        self._payloads.append(payload)
-        return BlockLocation(0, len(self._payloads) - 1, len(payload))
-
-    def read(self, location: BlockLocation) -> bytes:
-        return self._payloads[location.offset]
-
-    def scan(self, start: Position) -> Iterator[StoredRecord | Damage]:
-        for index in range(start.offset, len(self._payloads)):
-            payload = self._payloads[index]
-            yield StoredRecord(BlockLocation(0, index, len(payload)), payload, Position(0, index + 1))
-
-    def is_there(self, location: BlockLocation) -> bool:
-        return location.offset < len(self._payloads)
-
-    def close(self) -> None:
-        self._payloads = []
 
 
 class BlockFiles:
@@ -159,6 +131,7 @@ class BlockFiles:
         self._max_file_bytes = max_file_bytes
         self.failure: StorageError | None = None
         self._descriptor = -1
+        self._is_synced = True
         self.truncated_bytes = 0
         self.lost: Position | None = None
         with disk_errors(directory):
@@ -173,19 +146,23 @@ class BlockFiles:
     def end(self) -> Position:
         return self._end
 
-    def append(self, payload: bytes) -> BlockLocation:
+    def append(self, payload: bytes, *, sync: bool = True) -> BlockLocation:
         if self.failure is not None:
             raise self.failure
         if len(payload) > MAX_RECORD_BYTES:
             raise ValueError(f"a record of {len(payload)} bytes exceeds {MAX_RECORD_BYTES}")
         try:
             with disk_errors(self._directory):
-                return self._append(payload)
+                return self._append(payload, sync=sync)
         except StorageError as error:
             self.failure = error
             raise
 
-    def _append(self, payload: bytes) -> BlockLocation:
+    def sync(self) -> None:
+        with disk_errors(self._directory):
+            self._sync()
+
+    def _append(self, payload: bytes, *, sync: bool) -> BlockLocation:
         hit(FailPoint.FILES_BEFORE_APPEND)
         if self._end.offset == 0 or self._end.offset + HEAD_BYTES + len(payload) > self._max_file_bytes:
             self._start_file(self._end.file + (self._end.offset > PREAMBLE_BYTES))
@@ -196,8 +173,10 @@ class BlockFiles:
         self._write(head[6:] + payload[: len(payload) // 2], offset + 6)
         hit(FailPoint.FILES_TORN_PAYLOAD)
         self._write(payload[len(payload) // 2 :], offset + HEAD_BYTES + len(payload) // 2)
+        self._is_synced = False
         hit(FailPoint.FILES_BEFORE_FSYNC)
-        os.fdatasync(self._descriptor)
+        if sync:
+            self._sync()
         hit(FailPoint.FILES_AFTER_FSYNC)
         self._end = Position(self._end.file, offset + HEAD_BYTES + len(payload))
         return BlockLocation(self._end.file, offset, len(payload))
@@ -233,8 +212,13 @@ class BlockFiles:
 
     def close(self) -> None:
         if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            try:
+                if self.failure is None:
+                    with disk_errors(self._directory):
+                        self._sync()
+            finally:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     @property
     def directory(self) -> Path:
@@ -312,6 +296,7 @@ class BlockFiles:
 
     def _start_file(self, number: int) -> None:
         hit(FailPoint.FILES_BEFORE_CREATE)
+        self._sync()
         self.close()
         preamble = FILE_MAGIC + self._genesis
         preamble += google_crc32c.value(preamble).to_bytes(4, "big")
@@ -323,6 +308,12 @@ class BlockFiles:
         _fsync_directory(self._directory)
         self._end = Position(number, PREAMBLE_BYTES)
         hit(FailPoint.FILES_AFTER_CREATE)
+
+    def _sync(self) -> None:
+        """Forces what was appended to the disk."""
+        if not self._is_synced:
+            os.fdatasync(self._descriptor)
+            self._is_synced = True
 
     def _write(self, raw: bytes, offset: int) -> None:
         view = memoryview(raw)

@@ -126,8 +126,10 @@ class ChainStore:
         return self.database.failure or self.files.failure
 
     def close(self) -> None:
-        self.files.close()
-        self.database.close()
+        try:
+            self.files.close()
+        finally:
+            self.database.close()
 
     def find_ref(self, block: Hash) -> BlockRef | None:
         """A block that has been judged, valid or not; None if the store does not know it."""

@@ -10,8 +10,8 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import Upgrade
 from engram.node.chain.chain import CHANGE_BLOCKS
 from engram.node.errors import ChainStopped, DiskFull
-from engram.node.storage.blockfiles import MemoryBlockFiles
 from engram.node.storage.db import MemoryDatabase
+from engram.node.storage.memoryfiles import MemoryBlockFiles
 from engram.node.storage.schema import BlockLocation
 from engram.node.storage.store import ChainStore
 from engram.statemachine.errors import UpgradeRequired
@@ -298,10 +298,10 @@ async def test_a_disk_error_stops_the_writer_and_every_caller_hears_of_it() -> N
     blocks = grow(branch, 3)
 
     class FullFiles(MemoryBlockFiles):
-        def append(self, payload: bytes) -> BlockLocation:
+        def append(self, payload: bytes, *, sync: bool = True) -> BlockLocation:
             if self.end.offset:
                 raise DiskFull()
-            return super().append(payload)
+            return super().append(payload, sync=sync)
 
     async def scenario() -> None:
         async with running(ChainStore(MemoryDatabase(), FullFiles())) as node:

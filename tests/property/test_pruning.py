@@ -25,8 +25,8 @@ from engram.node.storage.batches import (
     put_tip,
     side_key,
 )
-from engram.node.storage.blockfiles import MemoryBlockFiles
 from engram.node.storage.db import Batch, MemoryDatabase
+from engram.node.storage.memoryfiles import MemoryBlockFiles
 from engram.node.storage.schema import NODE, STAMP_BYTES, BlockLocation, Position, Verdict
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives import smt

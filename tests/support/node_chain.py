@@ -25,8 +25,9 @@ from engram.node.clock import FakeClock
 from engram.node.mempool.journal import MempoolJournal
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
-from engram.node.storage.blockfiles import MAX_FILE_BYTES, MemoryBlockFiles
+from engram.node.storage.blockfiles import MAX_FILE_BYTES
 from engram.node.storage.db import MemoryDatabase
+from engram.node.storage.memoryfiles import MemoryBlockFiles
 from engram.node.storage.store import ChainStore, open_store
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash

@@ -16,9 +16,9 @@ from engram.node.storage.blockfiles import (
     BlockFiles,
     BlockLog,
     Damage,
-    MemoryBlockFiles,
     StoredRecord,
 )
+from engram.node.storage.memoryfiles import MemoryBlockFiles
 from engram.node.storage.schema import Position
 
 GENESIS = b"\x11" * 32
@@ -224,6 +224,7 @@ import resource, sys
 from pathlib import Path
 from engram.node.storage.blockfiles import BlockFiles
 from engram.node.errors import DiskFull
+from engram.node.storage.memoryfiles import MemoryBlockFiles
 from engram.node.storage.schema import Position
 
 log = BlockFiles(Path(sys.argv[1]), bytes([0x11]) * 32, Position(0, 0))
