@@ -20,7 +20,7 @@ class VersionResult(TypedDict):
     neurons: int
     """Hidden neurons."""
     layers: list[int]
-    """Neurons of each hidden layer."""
+    """The width of each layer: the inputs first, then the neurons of each hidden layer."""
     growths: int
     segments: int
     parameter_bytes: int
@@ -43,6 +43,8 @@ class LineageGroup(TypedDict):
 class VersionWithLineage(TypedDict):
     """A version of a model, and where it comes from."""
 
+    layer_kinds: list[list[str]]
+    """Of each hidden layer, the kinds of its segments, such as `conv_relu` or `dense_relu`."""
     lineage: list[LineageGroup]
     frozen: bool
     """Whether no later version changes its weights."""

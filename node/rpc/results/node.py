@@ -202,6 +202,8 @@ class StatusRound(TypedDict):
     phase: str
     epoch: int
     ticks_left: int | None
+    epochs: int
+    """How many epochs the round has."""
 
 
 class DiskResult(TypedDict):
