@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,8 @@ from engram.node.decimals import with_decimals
 
 TOPICS: Final = ("heads", "transactions", "rounds", "versions", "peers", "pace")
 QUEUE_EVENTS: Final = 1_000
+WOKEN_AT_ONCE: Final = 64
+"""So many subscribers' tasks are woken in one turn of the event loop."""
 
 
 @dataclass(frozen=True)
@@ -40,38 +43,61 @@ class Subscription:
 
     def __init__(self, topics: frozenset[str]) -> None:
         self.topics = topics
-        self._queue: asyncio.Queue[PublishedEvent | None] = asyncio.Queue(QUEUE_EVENTS + 1)
+        self._events: deque[PublishedEvent] = deque()
+        self._sleeper: asyncio.Future[None] | None = None
         self.dropped = False
         """True once `QUEUE_EVENTS` events waited and one more came; the iterator ends after them."""
 
-    def offer(self, event: PublishedEvent) -> None:
-        """Queues an event, or ends the stream if the queue is full."""
+    def offer(self, event: PublishedEvent) -> bool:
+        """Queues an event, or ends the stream if the queue is full. True if `wake` has to be called."""
         if self.dropped:
-            return
-        if self._queue.qsize() >= QUEUE_EVENTS:
+            return False
+        if len(self._events) >= QUEUE_EVENTS:
             self.dropped = True
-            self._queue.put_nowait(None)
-            return
-        self._queue.put_nowait(event)
+        else:
+            self._events.append(event)
+        return self._sleeper is not None and len(self._events) == 1
+
+    def wake(self) -> None:
+        """Lets the iterator go on that waits for an event, if there is one."""
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)
 
     async def __aiter__(self) -> AsyncIterator[PublishedEvent]:
-        while (item := await self._queue.get()) is not None:
-            yield item
+        while True:
+            while self._events:
+                yield self._events.popleft()
+            if self.dropped:
+                return
+            self._sleeper = asyncio.get_running_loop().create_future()
+            try:
+                await self._sleeper
+            finally:
+                self._sleeper = None
 
 
 class EventHub:
-    """Passes each event from the service that publishes it to all who subscribed. For the event loop only."""
+    """Passes each event from the service that publishes it to all who subscribed. For the event loop only.
+
+    To queue an event costs little, and is done at once for all. To wake a task costs ten times as much: the
+    tasks of subscribers who wait are woken some at a time, so that the loop does other things in between,
+    however many listen.
+    """
 
     def __init__(self) -> None:
         self._subscriptions: list[Subscription] = []
+        self._asleep: deque[Subscription] = deque()
+        """Those who have an event and whose tasks are still to be woken."""
 
     def publish(self, topic: str, value: Any) -> None:
         """Queues an event, which consists of JSON values, for every subscriber of `topic`."""
         assert topic in TOPICS, f"services publish the topics of this list, not {topic}"
         event = PublishedEvent(topic, value)
-        for subscription in self._subscriptions:
-            if topic in subscription.topics:
-                subscription.offer(event)
+        found = [each for each in self._subscriptions if topic in each.topics and each.offer(event)]
+        if found:
+            if not self._asleep:
+                asyncio.get_running_loop().call_soon(self._wake_some)
+            self._asleep.extend(found)
 
     def subscribe(self, topics: frozenset[str]) -> Subscription:
         """The events of `topics` from this moment on, until `unsubscribe` is called."""
@@ -83,3 +109,9 @@ class EventHub:
         """Ends a subscription; a second call does nothing."""
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
+
+    def _wake_some(self) -> None:
+        for _ in range(min(WOKEN_AT_ONCE, len(self._asleep))):
+            self._asleep.popleft().wake()
+        if self._asleep:
+            asyncio.get_running_loop().call_soon(self._wake_some)

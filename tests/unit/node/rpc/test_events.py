@@ -1,8 +1,10 @@
 """The event hub: who listens hears what he asked for, in order; who does not read is dropped."""
 
+import asyncio
+
 import pytest
 
-from engram.node.rpc.events import QUEUE_EVENTS, EventHub
+from engram.node.rpc.events import QUEUE_EVENTS, WOKEN_AT_ONCE, EventHub
 
 
 async def test_a_subscriber_hears_its_topics_in_order() -> None:
@@ -54,3 +56,31 @@ def test_nothing_is_kept_for_those_who_left() -> None:
 def test_a_topic_that_nobody_declared_is_a_bug() -> None:
     with pytest.raises(AssertionError):
         EventHub().publish("weather", 1)
+
+
+async def test_those_who_wait_are_woken_some_at_a_time() -> None:
+    """However many listen, an event does not keep the loop from other things; all of them hear it."""
+    hub, heard = EventHub(), list[int]()
+
+    async def listen(number: int) -> None:
+        async for _ in hub.subscribe(frozenset({"heads"})):
+            heard.append(number)
+
+    tasks = [asyncio.create_task(listen(number)) for number in range(5 * WOKEN_AT_ONCE)]
+    await asyncio.sleep(0)
+    hub.publish("heads", 1)
+    turns = []
+    for _ in range(20):
+        before = len(heard)
+        await asyncio.sleep(0)
+        turns.append(len(heard) - before)
+    assert max(turns) <= WOKEN_AT_ONCE
+    assert heard == list(range(len(tasks))), "in the order in which they subscribed"
+    hub.publish("heads", 2)
+    hub.publish("heads", 3)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(heard) == 3 * len(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
