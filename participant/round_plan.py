@@ -175,7 +175,8 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
     """Drafts a round on a model that exists: it grows a frozen model, and trains any other further.
 
     Raises what `Selection.rows_of` raises, `RecordMissing`, `NotEnoughRows`, `OldRowsMissing`,
-    `DatasetMismatch`, and `GrowthImpossible` if a frozen model is to get neither new classes nor new neurons.
+    `DatasetMismatch`, and `GrowthImpossible` if a frozen model is to get neither new classes nor new neurons,
+    or a model that is not frozen new classes.
     """
     view = ChainView(wallet.client)
     spec, model = await view.spec(), await view.get(Model, model_id)
@@ -186,6 +187,13 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
     kind = RoundKind.GROW if model.frozen else RoundKind.TRAIN
     if model.frozen and not plan.new_classes and not plan.neurons:
         raise GrowthImpossible
+    if not model.frozen and plan.new_classes:
+        raise GrowthImpossible(
+            "the model is not frozen, so a round can only train it further: leave out the new classes; "
+            "`engram model show` says at which loss it freezes",
+            expected="a frozen model",
+            got=f"{plan.new_classes} new classes",
+        )
     reach = Reach(model.growth_policy, model.classes_before_growth)
     base = _Base(head, reach, model.classes, model.retention)
     secrets, terms = _terms(spec, plan, kind, base, data)

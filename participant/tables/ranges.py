@@ -31,6 +31,7 @@ def usual_range(lowest: float, highest: float) -> tuple[tuple[float], tuple[floa
 
 
 def means_of(values: Values) -> tuple[float, ...]:
+    """The mean of each column over the values that are there; 0 for a column that holds none."""
     if values.dtype == np.uint8:
         return tuple(float(mean) for mean in values.mean(axis=0))
     known = np.logical_not(np.isnan(values))

@@ -16,8 +16,8 @@ def test_a_round_with_all_parties_is_played_as_printed(tmp_path: Path) -> None:
     assert len(scripts) == 2, "the node's terminal and the player's"
     printed, _ = played(scripts, tmp_path)
     fields = [line.split() for line in printed.splitlines()]
-    assert ["epochs", "0:", "candidate_admitted"] in fields
-    assert fields.count(["epochs", "0:", "candidate_admitted"]) == 2, "alice and bob"
+    assert ["epochs", "1:", "candidate_admitted"] in fields
+    assert fields.count(["epochs", "1:", "candidate_admitted"]) == 2, "alice and bob"
     assert fields.count(["status", "decided"]) == 4, "three who played, and `round show`"
     assert ["independent", "yes"] in fields, "carol's part was opened"
     assert ["frozen", "yes"] in fields

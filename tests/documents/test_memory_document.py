@@ -14,7 +14,7 @@ from tests.support.source_tree import ROOT
 def test_the_example_with_the_digits_works_as_printed(tmp_path: Path) -> None:
     printed, said = played(blocks((ROOT / "docs/memory.md").read_text("utf-8")), tmp_path)
     fields = [line.split() for line in printed.splitlines()]
-    assert fields.count(["epochs", "0:", "candidate_admitted"]) == 2, "anna and bob"
+    assert fields.count(["epochs", "1:", "candidate_admitted"]) == 2, "anna and bob"
     assert fields.count(["status", "decided"]) == 4, "both rounds, for opener and author"
     assert [line[1] for line in fields if line[:1] == ["classes"]] == ["3", "5"]
     assert ["frozen", "yes"] in fields

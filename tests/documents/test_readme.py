@@ -19,7 +19,7 @@ def test_a_round_is_played_by_hand_as_printed(tmp_path: Path) -> None:
     assert len(scripts) == 2, "the node's terminal and the player's"
     printed, _ = played(scripts, tmp_path)
     fields = [line.split() for line in printed.splitlines()]
-    assert ["epochs", "0:", "candidate_admitted"] in fields
+    assert ["epochs", "1:", "candidate_admitted"] in fields
     assert fields.count(["status", "decided"]) == 2, "dev and alice"
     assert ["frozen", "yes"] in fields
     assert ["accepted"] in fields

@@ -20,7 +20,7 @@ def test_the_tutorial_works_as_printed(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
     printed, said = played(blocks(text), tmp_path)
     fields = [line.split() for line in printed.splitlines()]
-    assert fields.count(["epochs", "0:", "candidate_admitted"]) == 2, "alice and bob"
+    assert fields.count(["epochs", "1:", "candidate_admitted"]) == 2, "alice and bob"
     assert fields.count(["status", "decided"]) == 4, "both rounds, for opener and author"
     assert ["frozen", "yes"] in fields
     assert "warning" not in said, "a reader would wonder"

@@ -376,3 +376,13 @@ def test_the_top_level_names_what_it_has() -> None:
         assert getattr(engram, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = engram.nothing  # type: ignore[attr-defined]
+
+
+def test_a_model_that_is_not_frozen_is_not_grown() -> None:
+    data = engram.load_data("digits").of_classes((0, 1))
+    with engram.dev_node(("alice",)) as chain:
+        opened = chain.open_round(data.features[:150], data.labels[:150], rows=24)
+        model = opened.info()["model"]
+        with pytest.raises(engram.ChainError, match="is not frozen, so a round can only train") as refused:
+            chain.open_round(data.features[150:300], data.labels[150:300], model=model, new_classes=1)
+    assert refused.value.code == "growth_impossible"
