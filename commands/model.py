@@ -99,9 +99,9 @@ def show(session: CommandSession, model: str | None) -> None:
         "may raise": f"the loss on old rows by {result['retention_delta_ppm'] / PPM:g} of it in one growth",
         "forgotten": f"{result['lost_ppm'] / PPM:g} of the rows in all growths; growth ends at "
         f"{result['lost_cap_ppm'] / PPM:g}",
-        "one growth may add": {
-            name.replace("_", " "): f"{most:,}" for name, most in result["growth_limits"].items()
-        },
+        "growth may add": [
+            f"{most:,} {name.replace('_', ' ')}" for name, most in result["growth_limits"].items()
+        ],
         "retained": retention,
         "root": result["root"],
     }
