@@ -65,8 +65,8 @@ class FloatModel:
 
     inputs: int
     layers: Sequence[FloatLayer]
-    labels: tuple[Any, ...]
-    """What the model calls each class."""
+    labels: Sequence[Any]
+    """What the model calls each class; a range if classes have no names there, only places."""
     probabilities: Callable[[Features], Floats]
     """What the model itself makes of features (rows, inputs) uint8: probabilities (rows, classes)."""
 

@@ -10,23 +10,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.library.errors import SklearnMissing
+from engram.library.errors import OptionUnused
 from engram.library.evaluation import Evaluation
 from engram.library.explanation import Explanation, explanation_of
 from engram.library.extras import onnx_format
-from engram.library.fidelity import Fidelity
-from engram.library.float_layers import FloatModel
 from engram.library.founding import founding, read_only
+from engram.library.from_floats import TORCH, FromFloats, GivenMapping, Quantized, Taken
 from engram.library.named import NamedNetwork, named
 from engram.library.names import NO_PEOPLE, People
-from engram.library.quantising import quantised
 from engram.library.rows import Rows, labels_of
-from engram.library.sampling import spread_rows
 from engram.library.shape_words import shape_text
 from engram.nn.evaluate import Features
 from engram.nn.fixed import Int64Array
@@ -48,11 +45,9 @@ if TYPE_CHECKING:
     from engram.participant.export import PulledVersion, SavedNetwork
     from engram.statemachine.records import Version
 
-TORCH: Final = "PyTorch is not installed: install it with `pip install engram[torch]`"
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Network:
+class Network(FromFloats):
     """An integer neural network: shapes and numbers, which nothing changes any more.
 
     `Network(spec, parameters)` copies the numbers, checks them and proves that no input can make a sum leave
@@ -250,36 +245,54 @@ class Network:
         path: str | PathLike[str],
         X_calibration: npt.ArrayLike,
         *,
+        mapping: None = ...,
         scale: npt.ArrayLike = ...,
         offset: npt.ArrayLike = ...,
         weight_bits: int = ...,
         bits: int = ...,
-    ) -> Quantized: ...
+    ) -> Quantized[Network]: ...
+    @overload
+    @classmethod
+    def from_onnx(
+        cls,
+        path: str | PathLike[str],
+        X_calibration: npt.ArrayLike,
+        *,
+        mapping: GivenMapping,
+        scale: npt.ArrayLike = ...,
+        offset: npt.ArrayLike = ...,
+        weight_bits: int = ...,
+        bits: int = ...,
+    ) -> Quantized[NamedNetwork]: ...
     @classmethod
     def from_onnx(
         cls,
         path: str | PathLike[str],
         X_calibration: npt.ArrayLike | None = None,
         *,
+        mapping: GivenMapping | None = None,
         scale: npt.ArrayLike = 1.0,
         offset: npt.ArrayLike = 0.0,
         weight_bits: int = 16,
         bits: int = 10,
-    ) -> Network | Quantized:
+    ) -> Network | Quantized[Network] | Quantized[NamedNetwork]:
         """The network that `to_onnx` has written, or, with rows, a model of floats in integers of the chain.
 
         Without rows, spec, integers and line are what they were. The integers are hashed and the model is
         run, so neither they nor its graph have been changed. With rows, the model has dense layers,
         convolutions and maxima with ReLUs, one after the other, and the arguments are those of `from_torch`.
         Raises `OnnxMissing`, `ModelFileInvalid`, `WeightsMismatch`, `ExportMismatch`, and what `from_torch`
-        raises.
+        raises; `OptionUnused` for a mapping without rows.
         """
         form, file = onnx_format(), Path(path)
         model = form.read_onnx(file)
         if X_calibration is not None:
             from engram.library.onnx_floats import read_floats
 
-            return cls._of_floats(read_floats(model, scale, offset), X_calibration, weight_bits, bits)
+            taken = Taken.of(X_calibration, mapping, scale, offset)
+            return cls._of_floats(read_floats(model, taken.scale, taken.offset), taken, weight_bits, bits)
+        if mapping is not None:
+            raise OptionUnused("mapping goes with rows to calibrate on: use with_mapping of the result")
         network = cls.of_version(form.own_network(file, model))
         form.check_same(network, model.SerializeToString())
         return network
@@ -296,69 +309,6 @@ class Network:
         except ModuleNotFoundError as error:
             raise TorchMissing(TORCH, got=str(error)) from error
         return torch_network(self)
-
-    @classmethod
-    def from_torch(
-        cls,
-        module: Any,
-        X_calibration: npt.ArrayLike,
-        *,
-        scale: npt.ArrayLike = 1.0,
-        offset: npt.ArrayLike = 0.0,
-        weight_bits: int = 16,
-        bits: int = 10,
-    ) -> Quantized:
-        """A trained `torch.nn.Module` in integers of the chain.
-
-        Linear, Conv2d, ReLU, MaxPool2d, BatchNorm, Dropout and Flatten may stand one after the other, as
-        modules or as functions; a softmax or a sigmoid at the end is left out. `X_calibration` has the shape
-        that the module takes, so images lie map by map: (rows, maps, height, width), or (rows, height, width)
-        of one map. The other arguments are those of `from_sklearn`; for images a number or (maps, 1, 1).
-        Raises `TorchMissing`, and what `from_sklearn` raises.
-        """
-        try:
-            from engram.library.torch_floats import read_torch
-        except ModuleNotFoundError as error:
-            raise TorchMissing(TORCH, got=str(error)) from error
-        model = read_torch(module, np.shape(X_calibration)[1:], scale, offset)
-        return cls._of_floats(model, X_calibration, weight_bits, bits)
-
-    @classmethod
-    def from_sklearn(
-        cls,
-        model: Any,
-        X_calibration: npt.ArrayLike,
-        *,
-        scale: npt.ArrayLike = 1.0,
-        offset: npt.ArrayLike = 0.0,
-        weight_bits: int = 16,
-        bits: int = 10,
-    ) -> Quantized:
-        """A fitted `MLPClassifier` with ReLUs, or a `LogisticRegression`, in integers of the chain.
-
-        Before it, a `Pipeline` may have a `StandardScaler` or a `MinMaxScaler`. `X_calibration`: rows as for
-        `predict`, to which the integers are fitted. If the model has learned on other values than 0 to 255,
-        say how they come about: it takes X·scale + offset, each one number or one for each feature.
-        `weight_bits` is 16, or 8, which halves what the network costs on a chain; `bits` are those of a
-        hidden value, 1 to 16. Of very many rows, some that are spread evenly are taken. Raises
-        `SklearnMissing`, `LayerUnsupported`, `NotQuantizable`, `NotEnoughRows`, what `predict` raises for X,
-        and leaves of `InvalidNetwork`.
-        """
-        try:
-            from engram.library.sklearn_format import read_sklearn
-        except ModuleNotFoundError as error:
-            raise SklearnMissing(got=str(error)) from error
-        return cls._of_floats(read_sklearn(model, scale, offset), X_calibration, weight_bits, bits)
-
-    @classmethod
-    def _of_floats(cls, model: FloatModel, X: npt.ArrayLike, weight_bits: int, bits: int) -> Quantized:
-        """The integers of a model, and the comparison of both on rows."""
-        chunks = spread_rows(X, model.inputs)
-        spec, parameters = quantised(model.layers, chunks[0].astype(np.float64), weight_bits, bits)
-        network = cls(spec, parameters)
-        floats = np.concatenate([model.probabilities(rows) for rows in chunks])
-        integers = np.concatenate([network.predict_proba(rows) for rows in chunks])
-        return Quantized(network, Fidelity.of(floats, integers, model.labels))
 
     def _rows(self, X: npt.ArrayLike) -> Rows:
         return Rows(X, self.inputs, self.classes)
@@ -387,10 +337,3 @@ class Network:
         numbers = sum(each.weights.size + each.bias.size for each in self.parameters)
         name = f"version {self.version.number} of {self.version.model.hex()[:12]}, " if self.version else ""
         return f"Network({shape_text(self.spec)}; {numbers:,} integers; {name}root {self.root.hex()[:12]})"
-
-
-class Quantized(NamedTuple):
-    """A network of integers, and how far it is from the model of floats that it was made of."""
-
-    network: Network
-    fidelity: Fidelity

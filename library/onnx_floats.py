@@ -47,7 +47,7 @@ def read_floats(model: Any, scale: npt.ArrayLike, offset: npt.ArrayLike) -> Floa
             return both
         return out if end == "Softmax" else softmax(out)
 
-    return FloatModel(prod(shape), layers, tuple(range(stack.shape[0])), probabilities)
+    return FloatModel(prod(shape), layers, range(stack.shape[0]), probabilities)
 
 
 class _Reader:

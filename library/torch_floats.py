@@ -58,7 +58,7 @@ def read_torch(
             return both
         return out if _last_is_softmax(traced) else softmax(out)
 
-    return FloatModel(int(np.prod(shape)), layers, tuple(range(stack.shape[0])), probabilities)
+    return FloatModel(int(np.prod(shape)), layers, range(stack.shape[0]), probabilities)
 
 
 class _Reader:

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from engram.library.network import Network
 from engram.nn.errors import DimensionOutOfRange, QuantizationOutOfRange
 from engram.participant.datasets import load_digits
 from engram.participant.errors import DatasetMismatch, FeatureOutOfRange, NotEnoughRows
+from engram.participant.tables.errors import MappingMismatch
+from engram.participant.tables.mapping import DataMapping
 
 pytest.importorskip("sklearn", reason="the extra sklearn is not installed")
 
@@ -140,7 +143,8 @@ def test_what_does_not_fit_is_named() -> None:
         Network.from_sklearn(layered(), X[:0])
     with pytest.raises(LayerUnsupported, match="does not fit what it scales"):
         Network.from_sklearn(layered(), X, scale=np.ones(63))
-    for setting in ({"weight_bits": 4}, {"bits": 17}, {"bits": 0}):
+    settings: tuple[dict[str, Any], ...] = ({"weight_bits": 4}, {"bits": 17}, {"bits": 0})
+    for setting in settings:
         with pytest.raises((QuantizationOutOfRange, DimensionOutOfRange)):
             Network.from_sklearn(layered(), X, **setting)
 
@@ -153,3 +157,52 @@ def test_weights_beyond_all_integers() -> None:
     model.coefs_[0][0, 0] = np.nan
     with pytest.raises(NotQuantizable, match="hidden layer 1"):
         Network.from_sklearn(model, X)
+
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+RAW = X / 16 * 40.0 - 7.0
+"""The digits as some other instrument would have them: from -7 to 33."""
+MAPPING = DataMapping(64, WORDS, (-7.0,), (33.0,))
+
+
+@pytest.mark.parametrize("by_file", [False, True])
+def test_with_a_mapping_raw_values_go_in_and_words_come_out(by_file: bool, tmp_path: Path) -> None:
+    """The model has sorted the words, but class k of the network is class k of the mapping."""
+    model = fitted(make_pipeline(StandardScaler(), mlp(16)), RAW, np.array(WORDS)[Y])
+    MAPPING.save(tmp_path / "mapping.json")
+    given = tmp_path / "mapping.json" if by_file else MAPPING
+    named, fidelity = Network.from_sklearn(model, RAW, mapping=given)
+    agreeing = np.count_nonzero(named.predict(RAW) == model.predict(RAW))
+    assert fidelity.agreeing == pytest.approx(agreeing, abs=2)
+    assert agreeing >= 390
+    assert fidelity.labels == named.names == WORDS
+    assert fidelity.mean_difference < 0.01
+    place = sorted(WORDS).index("nine")
+    assert np.abs(named.predict_proba(RAW)[:, 9] - model.predict_proba(RAW)[:, place]).mean() < 0.01
+    spoken = [WORDS[label] for label in Y]
+    assert named.evaluate(RAW, spoken).accuracy == np.mean(named.predict(RAW) == spoken) > 0.5
+    assert named.network.predict(named.features(RAW[:9])).tolist() == [
+        WORDS.index(each) for each in named.predict(RAW[:9])
+    ]
+
+
+def test_ends_of_each_column_and_numbers_of_classes_are_mapped() -> None:
+    high = np.linspace(1.0, 9.0, 64)
+    raw = X / 16 * high
+    mapping = DataMapping(64, WORDS, (0.0,) * 64, tuple(high.tolist()))
+    model = fitted(LogisticRegression(), raw / 2 + 1, Y)
+    named, fidelity = Network.from_sklearn(model, raw, mapping=mapping, scale=1 / 2, offset=1.0)
+    assert fidelity.largest_difference < 0.05
+    assert np.mean(named.predict(raw) == np.array(WORDS)[model.predict(raw / 2 + 1)]) > 0.98
+
+
+def test_a_mapping_that_does_not_fit_the_model_is_named() -> None:
+    model = fitted(mlp(4), RAW, np.array(WORDS)[Y])
+    with pytest.raises(MappingMismatch, match="no class of the mapping"):
+        Network.from_sklearn(model, RAW, mapping=DataMapping(64, WORDS[1:], (-7.0,), (33.0,)))
+    with pytest.raises(MappingMismatch, match="first classes"):
+        Network.from_sklearn(model, RAW, mapping=DataMapping(64, ("ten", *WORDS), (-7.0,), (33.0,)))
+    with pytest.raises(MappingMismatch):
+        Network.from_sklearn(model, RAW[:, 1:], mapping=MAPPING)
+    with pytest.raises(DatasetMismatch):
+        Network.from_sklearn(model, [["a"] * 64], mapping=MAPPING)
