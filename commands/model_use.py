@@ -53,6 +53,8 @@ def predict(
     Give the rows with --row, or take them from a data set with --data, --first and --rows. One node computes
     the answer at no cost and nothing is recorded; `engram model infer` has every node compute it.
 
+    Of --data one row is taken, unless --rows says how many; a line tells how many there are.
+
     Up to three rows are shown one by one. "logit" is how strongly the predicted class speaks, "lead" how far
     ahead of the next class it is; both are split exactly by who made the neurons, in nats. Of more rows, a
     table names the group of neurons that did most for the lead.
@@ -64,7 +66,11 @@ def predict(
 
     result = session.run(action)
     chosen.explain(result["predictions"])
+    if chosen.source:
+        result |= {"first": chosen.first, "rows": chosen.there}
     show_explained(session, result, chosen, picture)
+    if chosen.extent is not None:
+        session.note(chosen.extent)
 
 
 @click.command(
@@ -94,6 +100,9 @@ def infer(
 
     The command sends a transaction, which costs a fee. The predicted classes and logits stand in its receipt.
     """
+
+    if chosen.extent is not None:
+        session.note(chosen.extent)
 
     async def make(wallet: Wallet) -> TxPayload:
         from engram.participant.testsets import inference

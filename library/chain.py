@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Unpack
@@ -13,10 +14,12 @@ import numpy.typing as npt
 
 from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.library.connection import Connection
+from engram.library.errors import OptionInvalid
 from engram.library.model import AsyncModel
 from engram.library.opening import OpeningOptions, accounts_given, check_given, model_plan, round_plan
 from engram.library.rounds import AsyncRound
 from engram.library.rows import dataset_of
+from engram.library.words import in_words
 from engram.node.client import RpcClient
 from engram.node.errors import NodeUnreachable
 from engram.participant.coins import Coins, coins_of, sparks_of
@@ -24,9 +27,12 @@ from engram.participant.errors import TransactionDropped, TransactionRefused
 from engram.participant.finding import find_model, find_round
 from engram.participant.mustering import mustered
 from engram.participant.opener import Opener
+from engram.participant.reconnect import Streams
 from engram.participant.round_plan import draft_founding, draft_round
 from engram.participant.tables.examining import part_doubts, refuse_doubtful
+from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import PrivateKey
+from engram.primitives.types import ZERO_HASH, Hash
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class AccountFacts:
 class AsyncChain(Connection):
     """A chain through one node. Open it with `async with`; `engram.connect` gives the face without `async`.
 
-    Methods raise `NodeUnreachable` if no node answers, and `RemoteError` with the node's code if it refuses.
+    Methods raise `NodeUnreachable` if no node answers, `RemoteError` with the node's code if it refuses, and
+    `AnswerInvalid` if it answers with what no node says.
     """
 
     def using(self, key: str | PrivateKey, passphrase: str | None = None) -> AsyncChain:
@@ -65,6 +72,7 @@ class AsyncChain(Connection):
             key=key,
             passphrase=passphrase,
             windows=self._windows,
+            patience_s=self._patience_s,
             keys=self._keys,
             accounts=self._accounts,
         )
@@ -79,7 +87,9 @@ class AsyncChain(Connection):
 
     async def spec(self) -> ChainSpec:
         """Every constant of the chain, as this node has it; `engram.verify` takes it as `chain`."""
-        return load_spec(json.dumps(await self.client.call("chain_spec")))
+        told = await self.client.call("chain_spec")
+        with self.client.understood("chain_spec"):
+            return load_spec(json.dumps(told))
 
     async def account(self, address: str | None = None) -> AccountFacts:
         """An account, by its address or its name; by default that of the key.
@@ -95,18 +105,12 @@ class AsyncChain(Connection):
         """Sends coins to an address or to a known name, and waits for the block; the transaction's id.
 
         Raises `KeyMissing`, `BadAddress`, `AmountInvalid`, and as `Wallet.send` and `Wallet.confirm`.
-        If the wait ends with another error, the coins may still go their way: the error's note names the
-        transaction. Whoever calls this again then pays twice.
+        If the wait ends with another error, the coins may still go their way, and whoever calls this again
+        pays twice: the error's note names the transaction, for which `confirmed` goes on waiting.
         """
         txid = await self.wallet.transfer(await self.address_of(to), sparks_of(coins))
-        try:
+        with _sent(txid, f"chain.confirmed('{txid.hex()}') waits for it"):
             await self.wallet.confirm(txid)
-        except (TransactionRefused, TransactionDropped):
-            raise
-        except BaseException as error:
-            asked = f"chain.call('tx_status', txid='{txid.hex()}')"
-            error.add_note(f"the transaction was sent: see {asked} before you send it again")
-            raise
         return txid.hex()
 
     async def advance(
@@ -137,6 +141,25 @@ class AsyncChain(Connection):
         `has_peers`, `block_not_found` or `blocks_cost_work`.
         """
         return _head_of(await self._changed("dev_revert", id=snapshot))
+
+    async def confirmed(self, txid: str) -> dict[str, Any]:
+        """Waits until a block holds a transaction of this key that was sent already; gives its receipt.
+
+        Harmless to call again, also in another process. Raises `KeyMissing`, `OptionInvalid` for no id,
+        `TransactionRefused`, `TransactionDropped` if the node does not know it, so that it can be sent again,
+        and `NotIncluded`.
+        """
+        receipt: dict[str, Any] = in_words(await self.wallet.confirm(_txid(txid)))
+        return receipt
+
+    async def opened_round(self, txid: str) -> AsyncRound:
+        """The round that a transaction of this key opens, as soon as a block holds it.
+
+        This repeats the wait of an `open_round` that failed or was stopped after it had sent its transaction:
+        nothing is paid again. Raises as `confirmed`.
+        """
+        await self.confirmed(txid)
+        return AsyncRound(self, tagged_hash(Tag.ROUND, _txid(txid)).hex())
 
     async def models(self) -> list[AsyncModel]:
         """The models of the chain."""
@@ -173,14 +196,16 @@ class AsyncChain(Connection):
 
     async def subscribed(self, *topics: str) -> AsyncIterator[tuple[str, Any] | None]:
         """As `events`, with a None whenever the subscription stands: from then on nothing is missed."""
+        streams = Streams()
         while True:
             try:
                 async with self.client.subscribe(*topics) as stream:
                     yield None
                     async for topic, event in stream:
+                        streams.lives()
                         yield topic, event
-            except NodeUnreachable:
-                await self.client.call("chain_head")  # waits for the node, and raises if it stays away
+            except NodeUnreachable as error:
+                await streams.broken(self.client, error)
 
     async def open_round(
         self,
@@ -203,6 +228,9 @@ class AsyncChain(Connection):
         test network, so many programs must play before its blocks go on. `sure`: go on although `engram data
         check` would warn about the rows.
 
+        If this fails or is stopped after the transaction was sent, do not call it again: that would pay for
+        another round. The error's note names the transaction, and `opened_round` goes on waiting for it.
+
         Raises `OptionUnused`, `OptionInvalid`, `BadAddress`, `DataDoubtful`, `KeyMissing`, as `dataset_of`,
         and as `draft_founding` and `draft_round`.
         """
@@ -223,8 +251,9 @@ class AsyncChain(Connection):
             drafted = await draft_round(wallet, plan, bytes.fromhex(await find_model(self.client, model)))
         opener = Opener(wallet, self.rounds_folder, lambda notice: None)
         async with mustered(self.client, wait_for):
-            identity = await opener.open(drafted.payload, drafted.secrets)
-        return AsyncRound(self, identity.hex())
+            txid = await opener.send(drafted.payload, drafted.secrets)
+            with _sent(txid, f"chain.opened_round('{txid.hex()}') waits for it and gives the round"):
+                return await self.opened_round(txid.hex())
 
     async def _changed(self, method: str, **params: Any) -> Any:
         """What the node answers to its operator: the request carries the token of the data directory."""
@@ -234,3 +263,25 @@ class AsyncChain(Connection):
 
 def _head_of(found: Mapping[str, Any]) -> Head:
     return Head(int(found["height"]), str(found["id"]), int(found["ticks"]))
+
+
+@contextmanager
+def _sent(txid: Hash, remedy: str) -> Iterator[None]:
+    """A wait for a transaction. If it ends before the transaction has, the error's note says what to do."""
+    try:
+        yield
+    except (TransactionRefused, TransactionDropped):
+        raise
+    except BaseException as error:
+        error.add_note(f"the transaction {txid.hex()} was sent, so do not send it again: {remedy}")
+        raise
+
+
+def _txid(text: str) -> Hash:
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != len(ZERO_HASH):
+        raise OptionInvalid("a transaction's id has 64 hexadecimal digits", got=str(text)[:80])
+    return found

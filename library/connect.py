@@ -15,12 +15,17 @@ def connect(
     data_dir: str | Path | None = None,
     key: str | PrivateKey | None = None,
     passphrase: str | None = None,
+    patience_s: float | None = None,
 ) -> SyncChain:
     """A chain through the node at `url`, or through the node of the data directory; open already.
 
     Close it, or use it in a `with` block. `key` names a key of the data directory, which pays and plays; its
     `passphrase` is that of the environment (ENGRAM_PASSPHRASE) if none is given. Without a key the chain is
-    only read. Raises `NodeUnreachable`, `ForeignNode`, `ChainNotFound`, `KeyNotFound`,
+    only read. `patience_s`: so many seconds a node that has answered before may be away before a call raises;
+    by default an hour, so that a round outlasts a restart of the node. Raises `NodeUnreachable`,
+    `AnswerInvalid`, `ForeignNode`, `ChainNotFound`, `KeyNotFound`,
     `PassphraseMissing`, `WrongPassphrase`.
     """
-    return SyncChain(AsyncChain(url, data_dir=data_dir, key=key, passphrase=passphrase))
+    return SyncChain(
+        AsyncChain(url, data_dir=data_dir, key=key, passphrase=passphrase, patience_s=patience_s)
+    )

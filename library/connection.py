@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
 
@@ -17,6 +17,7 @@ from engram.node.datadir import KEYS_DIRECTORY, find_hrp
 from engram.node.keystore import Keystore
 from engram.participant.connecting import ChosenNode
 from engram.participant.errors import KeyMissing, PassphraseMissing
+from engram.participant.notices import Report
 from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.wallet import Wallet
 from engram.primitives.errors import BadAddress, ChainError
@@ -36,6 +37,7 @@ class Connection:
         key: str | PrivateKey | None = None,
         passphrase: str | None = None,
         windows: Mapping[str, int] | None = None,
+        patience_s: float | None = None,
         keys: Callable[[str], PrivateKey] | None = None,
         accounts: Sequence[str] = (),
     ) -> None:
@@ -44,13 +46,16 @@ class Connection:
 
         `key` acts in rounds and pays: a key's name in the data directory, opened with `passphrase` or with
         the environment's ENGRAM_PASSPHRASE, or the key itself. Without it the chain is only read. `windows`
-        are the lengths of phases that `open_round` takes, unless it is given others. `keys` finds a key by
+        are the lengths of phases that `open_round` takes, unless it is given others. `patience_s`: so many
+        seconds a node that has answered before may be away before a call raises; None is an hour, as whoever
+        plays a round must outlast a restart. `keys` finds a key by
         its name, where names are not those of the data directory; `accounts` are the names that it knows.
         """
         given = {"data_dir": None if data_dir is None else Path(data_dir)}
         self._node: Final = ChosenNode(load_config(given, os.environ), url)
         self._key = key
         self._passphrase = passphrase
+        self._patience_s: Final = patience_s
         self._keys = keys
         self._accounts: Final = tuple(accounts)
         self._windows: Final = dict(windows or {})
@@ -66,7 +71,7 @@ class Connection:
 
     async def __aenter__(self) -> Self:
         client = await self._stack.enter_async_context(
-            self._node.patient_client(lambda notice: None, holds=False)
+            self._node.patient_client(lambda notice: None, holds=False, patience_s=self._patience_s)
         )
         try:
             self.hrp = str((await client.call("node_info"))["hrp"])
@@ -151,6 +156,10 @@ class Connection:
                 return {}
             found = [(entry.address, entry.name) for entry in entries]
         return {format_address(raw, self.hrp): name for raw, name in found}
+
+    def acting_client(self, report: Report) -> AbstractAsyncContextManager[RpcClient]:
+        """A client of its own for somebody who plays, for whom the blocks of a test network wait."""
+        return self._node.patient_client(report, holds=True, patience_s=self._patience_s)
 
     @property
     def node(self) -> ChosenNode:

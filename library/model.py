@@ -115,7 +115,8 @@ class AsyncModel:
     async def versions(self) -> list[ModelVersion]:
         """All versions, from the founding on."""
         found = await self._chain.client.call("model_versions", id=self.id)
-        return [ModelVersion.of(item) for item in found]
+        with self._chain.client.understood("model_versions"):
+            return [ModelVersion.of(item) for item in found]
 
     async def lineage(self, version: int | None = None) -> list[Ancestry]:
         """Who made the neurons of a version, by default the current one, and since which version they are
@@ -159,7 +160,9 @@ class AsyncModel:
 
         Raises as `pull` and as `Network.evaluate`.
         """
-        kind = LossKind(int((await self._told())["loss_kind"]))
+        told = await self._told()
+        with self._chain.client.understood("model_get"):
+            kind = LossKind(int(told["loss_kind"]))
         return await asyncio.to_thread((await self.pull(version)).evaluate, X, y, kind)
 
     async def prove(

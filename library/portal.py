@@ -24,6 +24,8 @@ class Running(Generic[T]):
         self._loop = loop
         self._future: Final[concurrent.futures.Future[T]] = concurrent.futures.Future()
         self._task: asyncio.Task[T] | None = None
+        self.notes: Final[list[str]] = []
+        """What the work has noted on the error with which it ended, such as what was sent already."""
         loop.call_soon_threadsafe(self._start, work)
 
     def result(self) -> T:
@@ -47,8 +49,15 @@ class Running(Generic[T]):
         return None if isinstance(error, concurrent.futures.CancelledError) else error
 
     def _start(self, work: Coroutine[Any, Any, T]) -> None:
-        self._task = self._loop.create_task(work)
+        self._task = self._loop.create_task(self._noting(work))
         self._task.add_done_callback(self._end)
+
+    async def _noting(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        except BaseException as error:
+            self.notes.extend(getattr(error, "__notes__", ()))
+            raise
 
     def _stop(self) -> None:
         assert self._task is not None, "callbacks of a loop run in the order in which they were handed in"
@@ -111,9 +120,11 @@ class Portal:
         running = self.begin(work)
         try:
             return running.result()
-        except BaseException:
+        except BaseException as error:
             if not running.has_ended:
-                running.cancel()
+                running.cancel()  # its own error, a cancellation, is lost with what it has noted
+                for note in running.notes:
+                    error.add_note(note)
             raise
 
     def iterate(self, source: AsyncIterator[T]) -> Iterator[T]:

@@ -233,7 +233,7 @@ class AsyncRound:
         can play at once. Raises `KeyMissing`.
         """
         key = self._chain.wallet.key
-        async with self._chain.node.patient_client(report, holds=True) as client:
+        async with self._chain.acting_client(report) as client:
             yield Wallet(client, key)
 
     async def _ended(self, client: RpcClient) -> RoundOutcome:
@@ -242,7 +242,8 @@ class AsyncRound:
             return None if int(found["status"]) == RoundStatus.OPEN else found
 
         found = await watch(client, look, "heads")
-        status = RoundStatus(found["status"])
+        with client.understood("round_get"):
+            status = RoundStatus(found["status"])
         decided = status == RoundStatus.DECIDED
         people = await self._chain.people()
         why, updates = await self._reasons(client, people)

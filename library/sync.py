@@ -114,6 +114,14 @@ class SyncChain:
         """Takes a chain without work back to a block; what came after is gone."""
         return self._portal.run(self._inner.revert(snapshot))
 
+    def confirmed(self, txid: str) -> dict[str, Any]:
+        """Waits until a block holds a transaction that was sent already; its receipt."""
+        return self._portal.run(self._inner.confirmed(txid))
+
+    def opened_round(self, txid: str) -> SyncRound:
+        """The round that a transaction opens which was sent already, as soon as a block holds it."""
+        return SyncRound(self._portal.run(self._inner.opened_round(txid)), self._portal)
+
     def models(self) -> list[SyncModel]:
         """The models of the chain."""
         return [SyncModel(each, self._portal) for each in self._portal.run(self._inner.models())]

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-DECIMALS: Final = 8
-SPARKS_PER_COIN: Final = 10**DECIMALS
+from engram.primitives.coins import DECIMALS as DECIMALS
+from engram.primitives.coins import SPARKS_PER_COIN as SPARKS_PER_COIN
+from engram.primitives.coins import format_coins as format_coins
+
 Q24: Final = 2**24
-
-
-def format_coins(sparks: int) -> str:
-    """The shortest decimal text of an amount of sparks in coins."""
-    coins, rest = divmod(sparks, SPARKS_PER_COIN)
-    return f"{coins}.{rest:0{DECIMALS}}".rstrip("0").rstrip(".")
 
 
 def mean_loss(loss: int, rows: int) -> str:

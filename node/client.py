@@ -18,9 +18,28 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from engram.node.decimals import with_integers
-from engram.node.errors import FileDamaged, NodeUnreachable, RemoteError, SubscriberTooSlow
+from engram.node.answers import (
+    MAX_ANSWER_BYTES,
+    MAX_REFUSAL_BYTES,
+    MOST_MESSAGE,
+    Misread,
+    check_event,
+    check_refusal,
+    check_result,
+    invalid,
+    read_answer,
+    shown,
+)
+from engram.node.errors import (
+    AnswerInvalid,
+    FileDamaged,
+    ForeignAnswer,
+    NodeUnreachable,
+    RemoteError,
+    SubscriberTooSlow,
+)
 from engram.node.files import read_plain
+from engram.primitives.errors import ChainError, Invalid
 
 TOKEN_NAME: Final = "rpc.token"
 """File in the data directory with the bearer token of admin methods; only its owner may read it."""
@@ -37,8 +56,9 @@ _JSON: Final = {"Content-Type": "application/json"}
 class RpcClient:
     """Talks to one node. Open it with `async with`.
 
-    Methods raise `RemoteError`, with the node's own error code, when the node refuses a request, and
-    `NodeUnreachable` when no node answers.
+    Methods raise `RemoteError`, with the node's own error code, when the node refuses a request,
+    `NodeUnreachable` when no node answers (`ForeignAnswer` if something else does), and `AnswerInvalid` when
+    it answers with what no node says.
     """
 
     def __init__(self, url: str, token: str = "") -> None:
@@ -56,7 +76,9 @@ class RpcClient:
     async def __aenter__(self) -> Self:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
+        self._session = aiohttp.ClientSession(
+            headers=headers, timeout=timeout, trace_configs=[_no_redirects()]
+        )
         return self
 
     async def __aexit__(
@@ -86,12 +108,15 @@ class RpcClient:
                 allow_redirects=False,  # the token goes nowhere else
             ) as response:
                 if response.status != 200:
-                    raise await _refusal(response)
-                reply = await response.text(errors="replace")
+                    raise await self._refusal(response)
+                reply = (await self._body(response)).decode(errors="replace")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+            raise self._unreachable(error) from error
         with self._node_language():
-            return _result(json.loads(reply))
+            result = _result(read_answer(reply, self.url))
+        with self.understood(method):
+            check_result(method, result)
+        return result
 
     async def blob(self, identity: bytes) -> bytes:
         """The bytes of a tensor, data part or chunk, by content id.
@@ -101,10 +126,10 @@ class RpcClient:
         try:
             async with self._open.get(f"{self.url}/blob/{identity.hex()}", allow_redirects=False) as response:
                 if response.status != 200:
-                    raise await _refusal(response)
-                return await response.read()
+                    raise await self._refusal(response)
+                return await self._body(response)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+            raise self._unreachable(error) from error
 
     @asynccontextmanager
     async def subscribe(
@@ -124,26 +149,80 @@ class RpcClient:
                 request = {"jsonrpc": "2.0", "id": 0, "method": "subscribe", "params": list(topics)}
                 await socket.send_json(request)
                 with self._node_language():
-                    _result(await _receive(socket))
+                    _result(await self._receive(socket, REQUEST_TIMEOUT_S))
                 yield self._events(socket)
         except aiohttp.ClientError as error:
-            raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+            raise self._unreachable(error) from error
 
     async def _events(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tuple[str, Any]]:
         while True:
             with self._node_language():
-                params = (await _receive(socket))["params"]
-                topic, event = params["topic"], with_integers(params["result"])
+                params = (await self._receive(socket))["params"]
+                topic, event = params["topic"], params["result"]
+                check_event(topic, event)
             yield topic, event
+
+    async def _receive(self, socket: aiohttp.ClientWebSocketResponse, timeout_s: float | None = None) -> Any:
+        """The next message of a node. Only an answer has a time-out: events come when something happens."""
+        try:
+            message = await socket.receive(timeout=timeout_s)
+        except TimeoutError as error:
+            raise self._unreachable(error) from error
+        if message.type is aiohttp.WSMsgType.CLOSE and message.data == aiohttp.WSCloseCode.POLICY_VIOLATION:
+            raise SubscriberTooSlow
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            why = shown(str(message.extra or "connection lost"))
+            raise NodeUnreachable(f"the node at {self.url} ended the stream of events: {why}")
+        return read_answer(message.data, self.url)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body of an answer, which is read no further than any answer of a node can be long."""
+        parts, size = [], 0
+        async for part in response.content.iter_any():
+            size += len(part)
+            if size > MAX_ANSWER_BYTES:
+                raise AnswerInvalid(
+                    f"the node at {self.url} sends an answer without end: ask another node",
+                    expected=f"at most {MAX_ANSWER_BYTES:,} bytes",
+                )
+            parts.append(part)
+        return b"".join(parts)
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> ChainError:
+        """Why a request was refused by its status; another program than a node may say it in any form."""
+        raw = await response.content.read(MAX_REFUSAL_BYTES)
+        text = raw.decode(errors="replace").strip()
+        with suppress(ValueError, AnswerInvalid, TypeError, AttributeError, RecursionError):
+            return _error(read_answer(text, self.url)["error"]["data"])
+        said = shown(text) if text else "it says no reason"
+        return RemoteError(
+            f"what answers at {self.url} refuses the request with the HTTP status {response.status}: {said}",
+            code=f"http_{response.status}",
+        )
+
+    def _unreachable(self, error: BaseException) -> NodeUnreachable:
+        return NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}")
+
+    @contextmanager
+    def understood(self, what: str) -> Iterator[None]:
+        """Reads inside this block what the node has said of `what`: if it cannot be read, the node is wrong.
+
+        Nothing may be awaited inside, and only the node's words may be read. Raises `AnswerInvalid`.
+        """
+        try:
+            yield
+        except (Invalid, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+            raise invalid(self.url, what, str(error)) from error
 
     @contextmanager
     def _node_language(self) -> Iterator[None]:
         """What another program than a node answers is no bug of this one: it is a node that is not there."""
         try:
             yield
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise NodeUnreachable(
-                f"no node answers at {self.url}: what answers there speaks another language"
+        except (ValueError, AnswerInvalid, TypeError, AttributeError, RecursionError) as error:
+            why = f" ({error})" if isinstance(error, Misread) else ""
+            raise ForeignAnswer(
+                f"no node answers at {self.url}: what answers there speaks another language{why}"
             ) from None
 
     @asynccontextmanager
@@ -200,9 +279,10 @@ class _HoldSocket:
             if self._socket is None:
                 self._socket = await self._session.ws_connect(self.url + "/hold")
             await self._socket.send_str(str(height))
-            if (await self._socket.receive()).type is not aiohttp.WSMsgType.TEXT:
+            answer = await self._socket.receive(timeout=REQUEST_TIMEOUT_S)
+            if answer.type is not aiohttp.WSMsgType.TEXT:
                 raise ConnectionError("the node has ended the connection")
-        except (aiohttp.ClientError, ConnectionError) as error:
+        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
             self._refused = getattr(error, "status", None) == HOLD_REFUSED_STATUS
             await self.close()  # the next call connects anew
             if not self._refused:
@@ -213,15 +293,6 @@ class _HoldSocket:
         socket, self._socket = self._socket, None
         if socket is not None:
             await socket.close()
-
-
-async def _receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
-    message = await socket.receive()
-    if message.type is aiohttp.WSMsgType.CLOSE and message.data == aiohttp.WSCloseCode.POLICY_VIOLATION:
-        raise SubscriberTooSlow
-    if message.type is not aiohttp.WSMsgType.TEXT:
-        raise NodeUnreachable(f"the node ended the stream of events: {message.extra or 'connection lost'}")
-    return json.loads(message.data)
 
 
 def find_token(data_dir: Path) -> str | None:
@@ -249,17 +320,24 @@ def call_once(url: str, data_dir: Path, method: str, **params: Any) -> Any:
     return asyncio.run(once())
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> RemoteError:
-    """Why a request was refused by its status; another program than a node may say it in any form."""
-    text = (await response.text(errors="replace")).strip()
-    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return _error(json.loads(text)["error"]["data"])
-    return RemoteError(text, code=f"http_{response.status}")
+def _no_redirects() -> aiohttp.TraceConfig:
+    """Follows no redirection, not even of a WebSocket: a node that could choose whom its clients ask next
+    would reach through them what only they reach.
+    """
+
+    async def refuse(session: Any, context: Any, params: aiohttp.TraceRequestRedirectParams) -> None:
+        raise aiohttp.ClientError("it leads to another address: name the address of the node itself")
+
+    config = aiohttp.TraceConfig()
+    config.on_request_redirect.append(refuse)
+    return config
 
 
-def _error(told: dict[str, Any]) -> RemoteError:
-    data = with_integers(told)
-    return RemoteError(data["message"], code=data["code"], expected=data["expected"], got=data["got"])
+def _error(data: dict[str, Any]) -> RemoteError:
+    check_refusal(data)
+    return RemoteError(
+        shown(data["message"], MOST_MESSAGE), code=data["code"], expected=data["expected"], got=data["got"]
+    )
 
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:
@@ -272,7 +350,7 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
 
 def _result(reply: dict[str, Any]) -> Any:
     if "error" not in reply:
-        return with_integers(reply["result"])
+        return reply["result"]
     raise _error(reply["error"]["data"])
 
 
@@ -285,4 +363,6 @@ def _reason(error: BaseException) -> str:
         if error.errno is not None and error.errno > 0:
             return os.strerror(error.errno)
         return error.strerror or "no connection"
+    if isinstance(error, TimeoutError):
+        return f"it has not answered within {REQUEST_TIMEOUT_S:g} seconds"
     return str(error) or type(error).__name__

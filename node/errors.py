@@ -331,6 +331,18 @@ class NodeUnreachable(ChainError):
     """No node answers at this address: start one with `engram run`, or name another with --rpc."""
 
 
+class ForeignAnswer(NodeUnreachable):
+    """What answers at this address is no node, or speaks another language: check the address, or name another
+    node with --rpc.
+    """
+
+
+class AnswerInvalid(ChainError):
+    """The node answers with what no node says: it is broken, hostile or of another version, so ask another
+    node.
+    """
+
+
 class SubscriberTooSlow(NodeUnreachable):
     """The node ended a stream of events that were not read in time: subscribe again and read faster."""
 

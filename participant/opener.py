@@ -53,14 +53,22 @@ class Opener:
     async def open(self, payload: OpenRound, secrets: RoundSecrets) -> Hash:
         """Saves the secrets, sends the payload, waits for its block, and returns the round's id.
 
-        Raises `PartPublic` before anything is saved or sent, and as `Wallet.execute` does.
+        Raises as `send` and `Wallet.confirm` do.
+        """
+        txid = await self.send(payload, secrets)
+        await self.wallet.confirm(txid)
+        return tagged_hash(Tag.ROUND, txid)
+
+    async def send(self, payload: OpenRound, secrets: RoundSecrets) -> Hash:
+        """Saves the secrets and sends the payload; the id of the transaction, which gives that of the round.
+
+        Raises `PartPublic` before anything is saved or sent, and as `Wallet.send` does.
         """
         await self.view.check_secret(secrets.parts)
         save_secrets(secrets_path(self._folder, payload.terms.nonce_hash), secrets)
         txid = await self.wallet.send(payload)
         self._report(Notice(f"sent {txid.hex()}, waiting for a block", "sent", txid=txid.hex()))
-        await self.wallet.confirm(txid)
-        return tagged_hash(Tag.ROUND, txid)
+        return txid
 
     async def run(self, round_id: Hash) -> Round:
         """Does all that the opener has to do until the round is settled, and returns the settled round.

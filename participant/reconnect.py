@@ -11,13 +11,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from engram.node.client import RpcClient
-from engram.node.errors import NodeUnreachable
+from engram.node.errors import ForeignAnswer, NodeUnreachable
 from engram.participant.notices import Notice, Report
 
 T = TypeVar("T")
 
 PATIENCE_S: Final = 3600.0
 """How long a node may be unreachable before a client gives up, in seconds."""
+FOREIGN_PATIENCE_S: Final = 30.0
+"""How long something else may answer at the node's address, as a proxy does while the node starts again."""
+MOST_FOREIGN_STREAMS: Final = 5
+"""After so many streams in a row that hold no event of a node, `watch` gives up."""
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -35,7 +39,7 @@ class PatientClient(RpcClient):
         """`find` gives the node's present address, because a node may have another port after a restart.
 
         `report` is told when the node is lost and when it is back. After `patience_s` seconds without an
-        answer the client gives up.
+        answer the client gives up; after 30 seconds if what answers is no node.
         """
         super().__init__(find(), token)
         self._find = find
@@ -57,18 +61,55 @@ class PatientClient(RpcClient):
             try:
                 answer = await ask()
             except NodeUnreachable as error:
-                if not self._met or waited_s >= self._patience_s:
+                patience_s = self._patience_s
+                if isinstance(error, ForeignAnswer):
+                    patience_s = min(patience_s, FOREIGN_PATIENCE_S)
+                if not self._met or waited_s >= patience_s:
                     raise
                 if not waited_s:
                     self._report(Notice(f"{error.message}; trying again", "node_unreachable", url=self.url))
                 await asyncio.sleep(pause_s)
-                waited_s, pause_s = waited_s + pause_s, min(2 * pause_s, _LONGEST_PAUSE_S)
+                waited_s, pause_s = waited_s + pause_s, _longer(pause_s)
                 self.url = self._find().rstrip("/")
             else:
                 if waited_s:
                     self._report(Notice("the node answers again", "node_reached", url=self.url))
                 self._met = True
                 return answer
+
+
+class Streams:
+    """Streams of events that break one after another: how long to wait before the next, and when to stop.
+
+    A node that starts again breaks one stream. One that breaks every stream before its first event would
+    otherwise be asked without a pause for ever.
+    """
+
+    def __init__(self) -> None:
+        self._pause_s = 0.0
+        self._foreign = 0
+
+    def lives(self) -> None:
+        """An event has come."""
+        self._pause_s, self._foreign = 0.0, 0
+
+    async def broken(self, client: RpcClient, error: NodeUnreachable) -> None:
+        """Waits until the node answers, and longer if streams break again and again.
+
+        Raises the error after `MOST_FOREIGN_STREAMS` streams in a row without an event of a node, and
+        `NodeUnreachable` when the client gives up.
+        """
+        if isinstance(error, ForeignAnswer):
+            self._foreign += 1
+            if self._foreign >= MOST_FOREIGN_STREAMS:
+                raise error
+        await client.call("chain_head")
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = _longer(self._pause_s)
+
+
+def _longer(pause_s: float) -> float:
+    return min(2 * pause_s, _LONGEST_PAUSE_S) if pause_s else _FIRST_PAUSE_S
 
 
 async def watch(
@@ -84,6 +125,7 @@ async def watch(
     the next block is allowed whenever `look` has seen the head and goes on waiting; `topics` must then
     contain `heads`. Raises `NodeUnreachable` when the client gives up, and what `look` raises.
     """
+    streams = Streams()
     while True:
         try:
             async with client.subscribe(*topics) as events:
@@ -93,6 +135,7 @@ async def watch(
                         return found
                     await client.ready(seen + 1)
                     while not concerns(*await anext(events)):
-                        continue
-        except NodeUnreachable:
-            await client.call("chain_head")
+                        streams.lives()
+                    streams.lives()
+        except NodeUnreachable as error:
+            await streams.broken(client, error)

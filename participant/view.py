@@ -65,7 +65,9 @@ class ChainView:
     async def spec(self) -> ChainSpec:
         """The chain's ChainSpec, which holds its rules; it is asked for once."""
         if self._spec is None:
-            self._spec = load_spec(json.dumps(await self.client.call("chain_spec")))
+            told = await self.client.call("chain_spec")
+            with self.client.understood("chain_spec"):
+                self._spec = load_spec(json.dumps(told))
         return self._spec
 
     async def height(self) -> int:
@@ -84,9 +86,14 @@ class ChainView:
         raw = await self.client.call("record_get", kind=cls.KIND, key=b"".join(key_parts))
         if raw is None:
             return None
-        record = parse_record(bytes.fromhex(raw))
+        with self.client.understood("record_get"):
+            record = parse_record(bytes.fromhex(raw))
         if not isinstance(record, cls) or record.key != b"".join(key_parts):
-            raise BlobMismatch("the node answered with another record", expected=cls.__name__, got=raw[:64])
+            raise BlobMismatch(
+                f"the node at {self.client.url} answered with another record",
+                expected=cls.__name__,
+                got=raw[:64],
+            )
         return record
 
     async def get(self, cls: type[R], *key_parts: bytes) -> R:
@@ -115,7 +122,9 @@ class ChainView:
         raw = await self.client.blob(identity)
         if blob_id(raw) != identity:
             raise BlobMismatch(
-                "the node sent other bytes than it was asked for", expected=identity, got=blob_id(raw)
+                f"the node at {self.client.url} sent other bytes than it was asked for",
+                expected=identity,
+                got=blob_id(raw),
             )
         self._blobs[identity] = raw
         while len(self._blobs) > _CACHED_BLOBS:
@@ -129,10 +138,12 @@ class ChainView:
             line = tuple(decode(Addition, bytes.fromhex(raw)) for raw in raws)
             found = line[-1].root if line else None
         except (CodecError, ValueError, TypeError) as error:
-            raise BlobMismatch(f"the node's answer is no line of additions: {error}") from error
+            raise BlobMismatch(
+                f"the answer of the node at {self.client.url} is no line of additions: {error}"
+            ) from error
         if found != version.root:
             raise BlobMismatch(
-                "what the node says the network is made of does not give its root",
+                f"what the node at {self.client.url} says the network is made of does not give its root",
                 expected=version.root,
                 got=found,
             )
@@ -222,7 +233,8 @@ class ChainView:
         """The round's candidates that have not been withdrawn, by epoch and author."""
         hrp = (await self.spec()).hrp
         listed = await self.client.call("round_candidates", id=round_.id)
-        names = sorted((item["epoch"], parse_address(item["author"], hrp)) for item in listed)
+        with self.client.understood("round_candidates"):
+            names = sorted((item["epoch"], parse_address(item["author"], hrp)) for item in listed)
         found = [await self.find(Candidate, round_.id, bytes([epoch]), author) for epoch, author in names]
         return [candidate for candidate in found if candidate is not None]
 

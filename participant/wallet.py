@@ -6,16 +6,18 @@ Nothing is kept on disk, and nothing about rounds is decided here.
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engram.consensus.chainspec import load_spec
 from engram.node.client import RpcClient
 from engram.node.errors import NonceOccupied, RemoteError
 from engram.node.offers import Offer
 from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
 from engram.participant.reconnect import watch
-from engram.primitives.codec import decode, encode, from_json
+from engram.primitives.codec import decode, encode
 from engram.primitives.errors import Invalid
 from engram.primitives.keys import PrivateKey, format_address, parse_address
 from engram.primitives.types import Hash
@@ -73,7 +75,9 @@ class Wallet:
         if self._facts is None:
             info = await self.client.call("node_info")
             spec = await self.client.call("chain_spec")
-            self._facts = ChainFacts(info["chain_id"], info["hrp"], from_json(Rules, spec["rules"]))
+            with self.client.understood("chain_spec"):
+                rules = load_spec(json.dumps(spec)).rules
+            self._facts = ChainFacts(info["chain_id"], info["hrp"], rules)
         return self._facts
 
     async def address(self) -> str:

@@ -28,7 +28,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engram.primitives.coins import format_coins
+
 _SHOWN_BYTES = 32
+IN_SPARKS: frozenset[str] = frozenset(
+    {
+        *("bond_above_limit", "bond_too_low", "fee_above_limit", "fee_too_low"),
+        *("insufficient_balance", "replacement_fee"),
+    }
+)
+"""Codes of errors that tell two amounts of sparks. Their text, which people read, has them in coins."""
 
 
 class ChainError(Exception):
@@ -48,8 +57,12 @@ class ChainError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        """The message, followed by what was expected and what was found, where these are known."""
-        facts = [f"{name} {_show(value)}" for name, value in self._facts() if value is not None]
+        """The message, followed by what was expected and what was found, where these are known.
+
+        Amounts are in coins; in `expected` and `got` they are in sparks.
+        """
+        show = _amount if self.code in IN_SPARKS else _show
+        facts = [f"{name} {show(value)}" for name, value in self._facts() if value is not None]
         return f"{self.message} ({', '.join(facts)})" if facts else self.message
 
     def to_json(self) -> dict[str, object]:
@@ -78,6 +91,10 @@ def _show(value: object) -> str:
         shown = value[:_SHOWN_BYTES].hex()
         return shown if len(value) <= _SHOWN_BYTES else f"{shown}… ({len(value)} bytes)"
     return str(value)
+
+
+def _amount(value: object) -> str:
+    return f"{format_coins(value)} coins" if isinstance(value, int) else _show(value)
 
 
 def _json_value(value: object) -> object:

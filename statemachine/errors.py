@@ -52,7 +52,9 @@ class FeeTooLow(InvalidTransaction):
 
 
 class InsufficientBalance(InvalidTransaction):
-    """The balance does not cover what the transaction spends."""
+    """The balance does not cover what this spends: have coins sent to the account, or mine some. On a chain
+    of `engram run --dev` the key `dev` has coins.
+    """
 
 
 class TransactionTooLarge(InvalidTransaction):

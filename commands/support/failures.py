@@ -62,13 +62,6 @@ _HINTS: Final = {
     "upgrade_required": "install a newer engram and start the node again; its data stay as they are",
 }
 """What to do about an error, by its code; printed below the message, which says it not already."""
-_IN_SPARKS: Final = frozenset(
-    {
-        *("bond_above_limit", "bond_too_low", "fee_above_limit", "fee_too_low"),
-        *("insufficient_balance", "replacement_fee"),
-    }
-)
-"""Codes of errors that tell two amounts; people read them in coins."""
 _SYSTEM_HINTS: Final = {
     errno.EACCES: "the directory or file belongs to another user, or its mode keeps you out: see `ls -ld`",
     errno.EPERM: "the directory or file belongs to another user, or its mode keeps you out: see `ls -ld`",
@@ -96,7 +89,7 @@ def report(error: BaseException, arguments: Sequence[str], *, as_json: bool) -> 
         return _report_usage(error, as_json or _flagged(error, arguments))
     if isinstance(error, ChainError):
         hint = _HINTS.get(error.code)
-        return _say({**error.to_json(), "hint": hint, "text": _text(error)}, exit_status(error), as_json)
+        return _say({**error.to_json(), "hint": hint, "text": str(error)}, exit_status(error), as_json)
     if isinstance(error, OSError):
         if isinstance(error, streams.OutputRefused):
             return report_output(error, IO)
@@ -106,20 +99,6 @@ def report(error: BaseException, arguments: Sequence[str], *, as_json: bool) -> 
     traceback.print_exception(error)
     text = f"{type(error).__name__}: {error}; this is a bug in engram"
     return _say({"code": "internal_error", "message": text}, INTERNAL, as_json)
-
-
-def _text(error: ChainError) -> str:
-    """The message for people; amounts are in coins."""
-    if error.code not in _IN_SPARKS:
-        return str(error)
-    from engram.node.amounts import format_coins
-
-    amounts = [
-        f"{name} {format_coins(value)} coins"
-        for name, value in (("expected", error.expected), ("got", error.got))
-        if isinstance(value, int)
-    ]
-    return f"{error.message} ({', '.join(amounts)})" if amounts else str(error)
 
 
 def report_output(refusal: streams.OutputRefused, status: int) -> int:
@@ -139,11 +118,11 @@ def exit_status(error: ChainError) -> int:
     """The exit status for the code of an error, or else for its family; an error that a node sent has the
     family of its code.
     """
-    from engram.node.errors import NodeUnreachable, RemoteError
+    from engram.node.errors import AnswerInvalid, NodeUnreachable, RemoteError
 
     if (status := STATUS_OF.get(error.code)) is not None:
         return status
-    if isinstance(error, NodeUnreachable):
+    if isinstance(error, NodeUnreachable | AnswerInvalid):
         return UNREACHABLE
     family = _family(error.code) if isinstance(error, RemoteError) else type(error)
     if issubclass(family, StorageError):

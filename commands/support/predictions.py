@@ -31,6 +31,23 @@ class ChosenRows:
     """The shape of a row as its file shows it, such as height and width; () if rows were typed."""
     first: int = 0
     """The number of the first row in its data set."""
+    source: str = ""
+    """The data set; empty if rows were typed."""
+    there: int = 0
+    """How many rows the data set has."""
+
+    @property
+    def extent(self) -> str | None:
+        """Which rows of the data set these are, and how to take all; None if they are all, or typed."""
+        count = len(self.features)
+        if count >= self.there:
+            return None
+        last = self.first + count - 1
+        which = f"row {last} is" if count == 1 else f"rows {self.first} to {last} are"
+        return (
+            f"{which} taken of the {self.there:,} rows of {self.source}, which count from 0; --first and "
+            f"--rows choose others, --rows {self.there} takes all"
+        )
 
     def name(self, label: int) -> str:
         """The label of a class as people know it: what a mapping calls it, else its number."""
@@ -112,7 +129,7 @@ def rows_of(given: RowsOfFile, first: int, count: int) -> ChosenRows:
         raise RowsInvalid(f"{source} has {there} rows", expected=f"at most {there}", got=first + count)
     chosen = slice(first, first + count)
     features: list[list[int]] = data.features[chosen].tolist()
-    return ChosenRows(features, list(data.labels[chosen]), data.classes, data.shape, first)
+    return ChosenRows(features, list(data.labels[chosen]), data.classes, data.shape, first, source, there)
 
 
 def say_mapping(mapping: Path) -> None:
@@ -161,6 +178,6 @@ _OPTIONS = (
         type=click.IntRange(1),
         default=1,
         show_default=True,
-        help="How many rows of --data to take.",
+        help="How many rows of --data to take, from --first on.",
     ),
 )

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from engram.node.client import RpcClient
 from engram.node.clock import Clock
-from engram.node.errors import HoldRefused, NodeUnreachable, RemoteError
+from engram.node.errors import AnswerInvalid, HoldRefused, NodeUnreachable, RemoteError
 
 RETRY_S: Final = 0.25
 """Time between two attempts to reach another miner."""
@@ -187,7 +187,7 @@ class Pacing:
                     self._learn(url, await client.call("miner_pace"))
                     async for _, event in events:
                         self._learn(url, event)
-            except (NodeUnreachable, RemoteError, KeyError, TypeError, ValueError):
+            except (NodeUnreachable, RemoteError, AnswerInvalid, KeyError, TypeError, ValueError):
                 # The last three: what answers there speaks another language.
                 if not met:
                     self._learn(url, asdict(Pace()))

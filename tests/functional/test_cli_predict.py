@@ -34,6 +34,12 @@ def test_predictions(scene: Scene, tmp_path: Path) -> None:
         assert sum(term["logit"] for term in terms) == max(item["logits"])
         assert sum(term["margin"] for term in terms) == item["margin"]
     lines = shell.text("model", "predict", "--data", str(rows)).splitlines()
+    told = shell.run("model", "predict", "--data", str(rows)).stderr
+    there = shell.json("model", "predict", "--data", str(rows))["rows"]
+    assert f"row 0 is taken of the {there} rows of {rows}" in told
+    assert f"--rows {there} takes all" in told
+    assert "taken of" not in shell.run("model", "predict", "--data", str(rows), "--rows", str(there)).stderr
+    assert (labelled["first"], labelled["rows"]) == (1, there)
     assert lines[0] == "row 0: class 0, which is right"
     assert [line.split()[0] for line in lines[1:3]] == ["0", "1"], "no picture, but a bar for each class"
     assert lines[4].split() == ["whose", "neurons", "logit", "lead", "over", "1"]

@@ -16,8 +16,9 @@ import pytest
 import engram
 from engram import AsyncChain, SyncChain, dev_key
 from engram.library.errors import ChainClosed, OptionInvalid, ReportMustNotWait
+from engram.library.portal import Portal, Running
 from engram.node.errors import RemoteError
-from engram.participant.errors import KeyMissing, RecordMissing
+from engram.participant.errors import KeyMissing, RecordMissing, TransactionDropped
 from engram.participant.notices import Notice
 from tests.support.until import until
 
@@ -132,6 +133,57 @@ async def test_who_stops_waiting_for_a_transfer_learns_its_name(chain: SyncChain
         with pytest.raises(asyncio.CancelledError) as caught:
             await paying
     assert any(sent["txid"] in note for note in caught.value.__notes__)
+
+
+async def test_a_wait_for_a_round_is_repeated_without_paying_again(chain: SyncChain) -> None:
+    rows = engram.load_data("digits").of_classes(range(3))
+    async with AsyncChain(chain.url, data_dir=None, key=dev_key("alice")) as alice:
+        before = len(await alice.rounds())
+        async with alice.client.holding(), alice.client.subscribe("transactions") as events:
+            opening = asyncio.create_task(alice.open_round(rows.features, rows.labels, bounty=3))
+            _, sent = await anext(events)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await opening
+            (note,) = caught.value.__notes__
+            assert f"chain.opened_round('{sent['txid']}')" in note
+        opened = await alice.opened_round(sent["txid"])
+        assert (await alice.opened_round(sent["txid"])).id == opened.id
+        assert [each.id for each in await alice.rounds()][before:] == [opened.id]
+        assert (await opened.info())["opener"] == alice.address
+        assert (await alice.confirmed(sent["txid"]))["status"] == "ok"
+        with pytest.raises(OptionInvalid, match="64 hexadecimal digits"):
+            await alice.confirmed("zz")
+        with pytest.raises(TransactionDropped):
+            await alice.opened_round("00" * 32)
+
+
+def test_who_interrupts_a_call_learns_what_it_has_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C cancels the call, and what it had sent was lost with its cancellation."""
+    began = threading.Event()
+
+    def interrupted(running: Running[None]) -> None:
+        began.wait()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Running, "result", interrupted)
+
+    async def work() -> None:
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            error.add_note("it was sent")
+            raise
+
+    portal = Portal()
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            portal.run(work())
+        assert caught.value.__notes__ == ["it was sent"]
+    finally:
+        monkeypatch.undo()
+        portal.close()
 
 
 @pytest.mark.parametrize("number", [-1, 2**32])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engram.node.client import RpcClient
 from engram.participant.arena.pacing import PacedClient
 from engram.participant.errors import VersionMismatch
 from engram.participant.journal import CommitSecret
@@ -141,16 +142,17 @@ class LyingClient(PacedClient):
         answer = await super().call(method, **params)
         if method != "record_get" or answer is None or params["kind"] != Round.KIND:
             return answer
-        round_ = await ChainView(_Answering(answer)).get(Round, params["key"])  # type: ignore[arg-type]
+        round_ = await ChainView(_Answering(answer)).get(Round, params["key"])
         opened = tuple(replace(part, old_loss=part.old_loss - 1) for part in round_.validation_opened)
         lie = replace(round_, validation_opened=opened)
         return bytes([Round.KIND]).hex() + encode(lie).hex()
 
 
-class _Answering:
+class _Answering(RpcClient):
     """Answers one request."""
 
     def __init__(self, answer: str) -> None:
+        super().__init__("http://127.0.0.1")
         self._answer = answer
 
     async def call(self, method: str, **params: Any) -> str:
