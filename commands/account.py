@@ -13,6 +13,7 @@ from engram.commands.support.sending import settled, with_wait
 from engram.commands.support.session import CommandSession
 from engram.commands.support.verdicts import with_verdicts
 from engram.node.epochs import told_epoch
+from engram.node.errors import StatePruned
 from engram.node.rpc.outcomes import outcomes
 from engram.participant.coins import format_coins
 
@@ -77,19 +78,28 @@ def updates(session: CommandSession, account: str | None) -> None:
     async def action(client: RpcClient) -> list[dict[str, Any]]:
         found = await client.call("account_updates", address=address)
         rounds = {update["round"] for update in found}
+        judged = {
+            name: await with_verdicts(client, await client.call("round_get", id=name)) for name in rounds
+        }
         told = {
             (name, row["epoch"]): row
-            for name in rounds
-            for row in outcomes(await with_verdicts(client, await client.call("round_get", id=name)))
+            for name, round_ in judged.items()
+            for row in outcomes(round_)
             if row["author"] == address
         }
-        return [{**update, **told[update["round"], update["epoch"]]} for update in found]
+        return [
+            {
+                **update,
+                **told.get((update["round"], update["epoch"]), _untold(judged[update["round"]], address)),
+            }
+            for update in found
+        ]
 
     columns = (
         Column("round", lambda row: short(row["round"])),
         Column("epoch", lambda row: told_epoch(row["epoch"]), right=True),
         Column("bond", lambda row: format_coins(row["bond"]), right=True),
-        Column("paid", lambda row: format_coins(row["paid"]), right=True),
+        Column("paid", lambda row: "-" if row["paid"] is None else format_coins(row["paid"]), right=True),
         Column("to withdraw", lambda row: row["can_withdraw"], spare=2),
         Column("reasons", lambda row: ", ".join(row["reasons"]) or "-", whole=True, spare=1),
         Column("why", lambda row: "; ".join(row["why"]), whole=True),
@@ -170,3 +180,8 @@ def claim(session: CommandSession, wait: bool) -> None:
     result = session.run_wallet(action)
     txids = [status["txid"] for status in result["transactions"]]
     session.show(result, [("claimed", format_coins(result["claimed"])), ("transactions", txids)])
+
+
+def _untold(round_: dict[str, Any], author: str) -> dict[str, Any]:
+    """What can be told of an update when the node no longer knows how the round judged it."""
+    return {"author": author, "paid": None, "reasons": [StatePruned.code], "why": [round_["unjudged"]]}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engram.node.amounts import format_coins
 from engram.node.epochs import in_epoch
+from engram.node.errors import RemoteError, StatePruned
 from engram.node.rpc.outcomes import reasons
 
 if TYPE_CHECKING:
@@ -17,11 +18,22 @@ if TYPE_CHECKING:
 
 
 async def with_verdicts(client: RpcClient, round_: dict[str, Any]) -> dict[str, Any]:
-    """Adds to a round, as `round_get` gives it, the verdicts on its candidates and its closed commits."""
-    verdicts = await client.call("round_verdicts", id=round_["id"])
+    """Adds to a round, as `round_get` gives it, the verdicts on its candidates and its closed commits.
+
+    Of an old round the node may have deleted what they are judged by: `unjudged` says so then, else it is
+    null.
+    """
+    verdicts, unjudged = [], None
+    try:
+        verdicts = await client.call("round_verdicts", id=round_["id"])
+    except RemoteError as error:
+        if error.code != StatePruned.code:
+            raise
+        unjudged = error.message
     return {
         **round_,
         "verdicts": verdicts,
+        "unjudged": unjudged,
         "commits": await client.call("round_commits", id=round_["id"]),
     }
 

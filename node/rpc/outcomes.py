@@ -72,7 +72,8 @@ def outcomes(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
 def reasons(round_: Mapping[str, Any]) -> list[str]:
     """Why the round ended as it did or, while it is open, how each candidate does, in words.
 
-    `round_` is what `outcomes` takes. The list is empty if there is nothing to say yet.
+    `round_` is what `outcomes` takes; an `unjudged` in it says why there are no verdicts. The list is empty
+    if there is nothing to say yet.
     """
     from engram.statemachine.rounds.records import RoundStatus
 
@@ -81,6 +82,8 @@ def reasons(round_: Mapping[str, Any]) -> list[str]:
         return [_abort(round_)]
     if status == RoundStatus.CANCELLED:
         return ["a standing witness of the model sealed no part; everything was given back"]
+    if round_.get("unjudged"):
+        return [round_["unjudged"]]
     if not round_["verdicts"]:
         return ["no update became a candidate"] if status == RoundStatus.KEPT else []
     if status == RoundStatus.OPEN and not round_["unseen"]:
