@@ -12,6 +12,7 @@ from engram.node.mining.pacing import Pace, Pacing
 from tests.support.mining import mining
 from tests.support.node_chain import CAROL, SPEC, Running, reach, settled
 from tests.support.rpc_door import opened
+from tests.support.rpc_shapes import strangers_let_be
 from tests.support.until import until
 
 BLOCK_TIME_MS = SPEC.block_time_ms
@@ -136,6 +137,11 @@ async def test_while_programs_hold_a_miner_waits_for_the_better_head_of_another(
 )
 async def test_what_is_no_pace_changes_nothing(wrong: dict[str, Any]) -> None:
     """A miner that took it in would end with an internal error."""
+    with strangers_let_be():
+        await _ignored(wrong)
+
+
+async def _ignored(wrong: dict[str, Any]) -> None:
     async with opened() as door:
         here = Pacing(lambda pace: None, SystemClock(), enabled=True, others=(door.url,))
         service = asyncio.create_task(here.run())
