@@ -74,6 +74,7 @@ class Mempool:
         self._upkeep = Upkeep(self._keeper, self._return, self._warm)
         self.followed = chain.head.height
         """Height of the last head to which the mempool has been adjusted."""
+        self._adjusted_to = chain.head.id
         self._stepped = asyncio.Event()
         self._deferred = Deferred(DEFERRED, DEFERRED_BYTES, DEFERRED_HEADS)
         self._returning = Deferred(RETURNING, RETURNING_BYTES, RETURNING_HEADS)
@@ -218,8 +219,13 @@ class Mempool:
         await self._start_again(())
 
     async def reaches(self, height: int) -> None:
-        """Returns when the mempool has been adjusted to a head of this height."""
-        while self.followed != height:
+        """Returns when the mempool has been adjusted to a head of this height or above, if there is one."""
+        while self.followed < min(height, self._chain.head.height):
+            await self._stepped.wait()
+
+    async def settled(self) -> None:
+        """Returns when the mempool has been adjusted to the present head."""
+        while self._adjusted_to != self._chain.head.id:
             await self._stepped.wait()
 
     def drop_reason(self, name: Hash) -> str:
@@ -352,7 +358,7 @@ class Mempool:
         await self._journal.forget()
 
     def _has_followed(self, head: BlockRef) -> None:
-        self.followed = head.height
+        self.followed, self._adjusted_to = head.height, head.id
         self._stepped.set()
         self._stepped = asyncio.Event()
 

@@ -70,6 +70,7 @@ class DevMethods:
                 await self._mine_while(lambda: end - self._ticks())
             elif phase is not None and round is not None:
                 await self._mine_while(lambda: self._ticks_to(phase, round))
+        await self.mempool.reaches(self.views.chain.head.height)
         return await self.views.threads.run(self._head)
 
     @rpc_method(HeadResult, admin=True)
@@ -93,9 +94,9 @@ class DevMethods:
             raise HasPeers(got=peers)
         async with self._turn, self._mining_stopped():
             target = await self.views.threads.run(self.views.now().block, None, id)
-            await self.mempool.reaches(self.views.chain.head.height)
-            head = await self.views.chain.revert(target)
-            await self.mempool.reaches(head.height)
+            await self.mempool.settled()
+            await self.views.chain.revert(target)
+            await self.mempool.settled()
             await self.mempool.forget_all()
         return await self.views.threads.run(self._head)
 

@@ -125,9 +125,13 @@ class NodeMethods:
 
     @rpc_method(list[HeaderResult], admin=True)
     async def miner_mine(self, blocks: int) -> list[dict[str, Any]]:
-        """Mine a number of blocks now; their headers, lowest first."""
+        """Mine a number of blocks now; their headers, lowest first.
+
+        When it answers, what the blocks hold waits in the mempool no more.
+        """
         ids = await self.mining.mine(blocks)
         store = self.views.chain.store
+        await self.mempool.reaches(self.views.chain.head.height)
         return await self.views.threads.run(lambda: [self.render.header(store.get_ref(name)) for name in ids])
 
     @rpc_method(PaceResult)
