@@ -116,11 +116,14 @@ EVENTS: Final[Mapping[str, Any]] = {
 
 
 class AnswerObject(dict[str, Any]):
-    """An object in an answer. To read a field that it lacks raises `AnswerInvalid`."""
+    """An object in an answer. To read a field that it lacks raises `AnswerInvalid`.
+
+    Whoever copies it by its class, as `dataclasses.asdict` does, gives no address of the node.
+    """
 
     __slots__ = ("_url",)
 
-    def __init__(self, fields: Iterable[tuple[str, Any]], url: str) -> None:
+    def __init__(self, fields: Iterable[tuple[str, Any]] = (), url: str = "an unknown address") -> None:
         super().__init__(fields)
         self._url = url
 

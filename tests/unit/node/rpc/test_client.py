@@ -2,13 +2,17 @@
 
 import asyncio
 import base64
+import copy
 import hashlib
 import json
+import pickle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 
 import pytest
 
+from engram.node.answers import read_answer
 from engram.node.client import RpcClient
 from engram.node.errors import NodeUnreachable, RemoteError
 from engram.primitives.errors import ChainError
@@ -97,3 +101,16 @@ async def test_the_token_follows_no_redirection() -> None:
                     await client.call("node_info")
                 assert refusal.value.code == f"http_{status.split()[0]}"
         assert asked == []
+
+
+def test_an_answer_can_be_copied() -> None:
+    """`dataclasses.asdict` makes objects of a class anew; `engram localnet status` uses it."""
+    answer = read_answer('{"peers": 2, "head": {"height": 7}}', "http://127.0.0.1:1")
+    for copied in (copy.copy(answer), copy.deepcopy(answer), pickle.loads(pickle.dumps(answer))):
+        assert copied == {"peers": 2, "head": {"height": 7}}
+
+    @dataclass
+    class Holder:
+        told: Any
+
+    assert asdict(Holder(answer)) == {"told": {"peers": 2, "head": {"height": 7}}}
