@@ -21,7 +21,7 @@ from engram.commands.support.session import CommandSession
 from engram.commands.support.verdicts import verdict_fields, with_verdicts
 from engram.node.rpc.outcomes import reasons
 from engram.participant.coins import format_coins
-from engram.participant.finding import find_round
+from engram.participant.finding import find_own_round
 
 if TYPE_CHECKING:
     from engram.participant.wallet import Wallet
@@ -42,6 +42,7 @@ def run(session: CommandSession, round_: str | None) -> None:
 
     The command reveals the validation parts, waits for the authors and the witnesses, opens the sealed parts
     and settles the round. It needs the key and the data directory with which `engram round open` was called.
+    Without ROUND, the open round of this key is meant; if it has ended, the command says how.
 
     After a crash or Ctrl-C, give the same command again: it does only what is still missing.
     """
@@ -50,7 +51,7 @@ def run(session: CommandSession, round_: str | None) -> None:
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
 
-            identity = await _opened(wallet, round_)
+            identity = await _opened(wallet, round_, ended=True)
             await Opener(wallet, session.rounds_folder, printer.notice).run(identity)
             ended: dict[str, Any] = await wallet.client.call("round_get", id=identity)
             return await with_verdicts(wallet.client, ended)
@@ -161,7 +162,7 @@ def unseal(session: CommandSession, round_: str | None) -> None:
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.witness import Witness
 
-            identity = await _witnessed(wallet, round_)
+            identity = await _witnessed(wallet, round_, ended=True)
             await Witness(wallet, session.rounds_folder, printer.notice).testify(identity)
             result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
             return result
@@ -171,21 +172,34 @@ def unseal(session: CommandSession, round_: str | None) -> None:
     printer.result(facts, facts.items())
 
 
-async def _opened(wallet: Wallet, beginning: str | None) -> Hash:
-    """The round whose id begins so. Without a beginning: the open round, of several the wallet's own."""
+async def _opened(wallet: Wallet, beginning: str | None, *, ended: bool = False) -> Hash:
+    """The round whose id begins so. Without a beginning: the open one that the wallet's account has opened.
+
+    With `ended`, the latest that has ended if none is open.
+
+    Raises `NoOpenRound`, `IdNotFound`, `IdAmbiguous`.
+    """
     address = await wallet.address()
-    return bytes.fromhex(await find_round(wallet.client, beginning, lambda item: item["opener"] == address))
+    found = await find_own_round(
+        wallet.client,
+        beginning,
+        lambda item: item["opener"] == address,
+        f"that {address} has opened",
+        ended=ended,
+    )
+    return bytes.fromhex(found)
 
 
-async def _witnessed(wallet: Wallet, beginning: str | None) -> Hash:
-    """As `_opened`, but of several open rounds the one that names the wallet's account as a witness."""
+async def _witnessed(wallet: Wallet, beginning: str | None, *, ended: bool = False) -> Hash:
+    """As `_opened`, but of the rounds that name the wallet's account as a witness."""
     address = await wallet.address()
 
     def names(item: Mapping[str, Any]) -> bool:
         witnesses = (*item["standing"], *item["terms"]["witnesses"])
         return any(witness["address"] == address for witness in witnesses)
 
-    return bytes.fromhex(await find_round(wallet.client, beginning, names))
+    part = f"that names {address} as a witness"
+    return bytes.fromhex(await find_own_round(wallet.client, beginning, names, part, ended=ended))
 
 
 def _conclude(printer: ProgressPrinter, result: dict[str, Any]) -> None:

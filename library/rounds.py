@@ -160,7 +160,9 @@ class AsyncRound:
         """Plays the opener's side to the end: reveals what is drawn, opens what is sealed, settles.
 
         It needs the key and the data directory with which the round was opened. Safe to call again after a
-        crash. `report` is told each step. Raises `KeyMissing`, `SecretsNotFound`, `RoundOver`.
+        crash. `report` is told each step.
+
+        Raises `KeyMissing`, `ForeignRound`, `SecretsNotFound`, `RoundOver`.
         """
         tell = report or _silent
         async with self._acting(tell) as wallet:

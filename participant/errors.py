@@ -69,6 +69,10 @@ class OldRowsMissing(InvalidInput):
     """A part has fewer rows of old classes than the terms promise, so the chain would take it for broken."""
 
 
+class NewRowsMissing(InvalidInput):
+    """The opener's rows hold none of a class that the growth adds, so they could not judge it."""
+
+
 class GrowthImpossible(InvalidInput):
     """A growth must add something: new classes, new neurons or both."""
 
@@ -83,6 +87,10 @@ class DeviceMissing(InvalidInput):
 
 class NoOpenRound(NotReady):
     """There is no open round that still takes updates: wait for one with --follow, or open one."""
+
+
+class ForeignRound(InvalidInput):
+    """Another account has opened this round, and only its opener can play the opener's side."""
 
 
 class RoundMissed(NotReady):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from engram.participant.errors import IdAmbiguous, IdNotFound
+from engram.participant.errors import IdAmbiguous, IdNotFound, NoOpenRound
 
 if TYPE_CHECKING:  # commands import this module for `--help`, too
     from engram.node.client import RpcClient
@@ -49,6 +49,32 @@ async def find_round(client: RpcClient, beginning: str | None, concerns: Concern
         return digits
     rounds = await client.call("round_list")
     return chosen("round", rounds if digits is not None else meant(rounds, concerns), digits)
+
+
+async def find_own_round(
+    client: RpcClient, beginning: str | None, concerns: Concerns, part: str, *, ended: bool
+) -> str:
+    """As `find_round`, for somebody who acts: without `beginning`, only what is the actor's own is meant.
+
+    `part` says in the message what nobody found, such as "that alice has opened". With `ended`, one's own
+    round that has ended is meant if no other is open, because a program may go on after a crash to be told
+    how its round ended.
+
+    Raises `NoOpenRound` if there is none, `IdNotFound`, `IdAmbiguous`.
+    """
+    if beginning is not None:
+        return await find_round(client, beginning)
+    rounds = await client.call("round_list")
+    own = [item for item in rounds if concerns(item) and (ended or is_open(item))]
+    if own:
+        return chosen("round", meant(own), None)
+    others = [item for item in rounds if is_alive(item)]
+    told = "; ".join(f"{item['id'][:SHOWN_DIGITS]} of {item['opener']}" for item in others)
+    raise NoOpenRound(
+        f"there is no open round {part}; "
+        + (f"the rounds that go on are: {told}" if told else "no round goes on")
+        + ". Name a round by its id; `engram round list` lists all"
+    )
 
 
 def meant(

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from engram.participant.errors import RoundOver, SecretsNotFound
+from engram.participant.errors import ForeignRound, RoundOver, SecretsNotFound
+from engram.participant.finding import SHOWN_DIGITS
 from engram.participant.notices import Notice, Report
 from engram.participant.obligations import LATE, REFUSALS, fulfil, refusal_code
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
@@ -20,6 +21,7 @@ from engram.participant.upload import upload
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.keys import format_address
 from engram.primitives.types import Hash
 from engram.statemachine.content import Content, Inline, Stored
 from engram.statemachine.rounds.calendar import Phase
@@ -75,9 +77,9 @@ class Opener:
 
         Safe to call again after a crash. If a phase was missed, this is reported, and the round is settled
         as the protocol prescribes for it; the status of the returned round says how. Raises
-        `SecretsNotFound`, `SecretsInvalid`.
+        `ForeignRound` before anything is waited for, `SecretsNotFound`, `SecretsInvalid`.
         """
-        round_ = await self.view.get(Round, round_id)
+        round_ = await self._own(round_id)
         secrets = self.secrets(round_)
         try:
             if len(round_.validation_opened) < round_.terms.validation:
@@ -96,14 +98,32 @@ class Opener:
     async def reveal_next(self, round_id: Hash) -> None:
         """Calls `reveal` if validation parts are still closed, else `open_sealed`; both wait for their phase.
 
-        Raises `SecretsNotFound`, `SecretsInvalid`, `RoundOver`.
+        Raises `ForeignRound` and, for a round that has ended, `RoundOver` before anything is waited for;
+        `SecretsNotFound`, `SecretsInvalid`.
         """
-        round_ = await self.view.get(Round, round_id)
+        round_ = await self._own(round_id)
+        if round_.status != RoundStatus.OPEN:
+            status = RoundStatus(round_.status).name.lower()
+            raise RoundOver(
+                f"the round is {status}, so nothing is left to reveal; `engram round list` tells which go on"
+            )
         secrets = self.secrets(round_)
         if len(round_.validation_opened) < round_.terms.validation:
             await self.reveal(round_id, secrets)
         else:
             await self.open_sealed(round_, secrets)
+
+    async def _own(self, round_id: Hash) -> Round:
+        """The round. Raises `ForeignRound` if another account has opened it."""
+        round_ = await self.view.get(Round, round_id)
+        if round_.opener != self.wallet.key.address:
+            own = await self.wallet.address()
+            opener = format_address(round_.opener, (await self.wallet.facts()).hrp)
+            raise ForeignRound(
+                f"{opener} has opened the round {round_id.hex()[:SHOWN_DIGITS]}, not {own}: give the key of "
+                "its opener; `engram round list` names the opener of each round"
+            )
+        return round_
 
     def secrets(self, round_: Round) -> RoundSecrets:
         """The secrets that were saved before the round was opened.

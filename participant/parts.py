@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.nn.data import parse_part, part_bytes, part_commitment
 from engram.node.errors import FileDamaged, NotAFile
@@ -51,11 +52,18 @@ class SaltedPart:
         """The id of the rows as a blob, without the salt. Who can guess the rows can guess this, too."""
         return blob_id(self.raw)
 
+    @property
+    def labels(self) -> frozenset[int]:
+        """The labels of the part's rows, each once."""
+        return frozenset(self._labels().tolist())
+
     def rows_below(self, classes: int) -> int:
         """How many of the part's rows have one of the first `classes` labels."""
+        return int(np.count_nonzero(self._labels() < classes))
+
+    def _labels(self) -> npt.NDArray[np.uint16]:
         rows, inputs = (int.from_bytes(self.raw[at : at + 4], "little") for at in (0, 4))
-        part = parse_part(self.raw, rows=rows, inputs=inputs, classes=2**16)
-        return int(np.count_nonzero(part.labels < classes))
+        return parse_part(self.raw, rows=rows, inputs=inputs, classes=2**16).labels
 
 
 @dataclass(frozen=True)

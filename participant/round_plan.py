@@ -22,7 +22,7 @@ from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.participant.datasets import Dataset
-from engram.participant.errors import GrowthImpossible, NotEnoughRows, OldRowsMissing
+from engram.participant.errors import GrowthImpossible, NewRowsMissing, NotEnoughRows, OldRowsMissing
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.round_terms import Caps, RoundWindows, round_terms
 from engram.participant.selection import RowSource, check_inputs, check_labels
@@ -45,6 +45,8 @@ from engram.statemachine.transactions.open_round import OpenRound
 
 MOST_ROWS: Final = 1_000
 """The most rows of a part, unless the opener names a number of rows."""
+SHOWN_CLASSES: Final = 20
+"""How many classes a message names."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
 
     A single class leaves nothing to learn, so such a model is frozen at once. Tensors that do not fit into
     the transaction are uploaded. Raises what `Selection.rows_of` raises, `NotEnoughRows`, `DatasetMismatch`,
-    `OldRowsMissing`, and `PartPublic` before anything is uploaded.
+    `OldRowsMissing`, `NewRowsMissing`, and `PartPublic` before anything is uploaded.
     """
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
     classes = int(data.labels.max()) + 1 if model.classes is None else model.classes
@@ -175,8 +177,8 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
     """Drafts a round on a model that exists: it grows a frozen model, and trains any other further.
 
     Raises what `Selection.rows_of` raises, `RecordMissing`, `NotEnoughRows`, `OldRowsMissing`,
-    `DatasetMismatch`, and `GrowthImpossible` if a frozen model is to get neither new classes nor new neurons,
-    or a model that is not frozen new classes.
+    `NewRowsMissing`, `DatasetMismatch`, and `GrowthImpossible` if a frozen model is to get neither new
+    classes nor new neurons, or a model that is not frozen new classes.
     """
     view = ChainView(wallet.client)
     spec, model = await view.spec(), await view.get(Model, model_id)
@@ -222,7 +224,7 @@ def _terms(
 ) -> tuple[RoundSecrets, RoundTerms]:
     """The parts of the plan, made of `data`, and the terms of the round.
 
-    Raises `NotEnoughRows`, `OldRowsMissing`.
+    Raises `NotEnoughRows`, `OldRowsMissing`, `NewRowsMissing`.
     """
     rules = spec.rules
     count, rows, sealed = part_shape(rules, plan, data.rows)
@@ -233,6 +235,7 @@ def _terms(
         old_rows, caps = 0, Caps.for_network(rules, network, rows)
     else:
         old_rows = -(-rules.min_old_rows // sealed) if plan.old_rows is None else plan.old_rows
+        check_new_rows(secrets, base.classes, plan.new_classes)
         check_old_rows(secrets, base.classes, old_rows)
         classes, unions = plan.new_classes, plan.epochs > 1
         caps = Caps.for_growth(rules, network, plan.neurons, classes, rows, base.reach, unions=unions)
@@ -277,6 +280,24 @@ def check_sealed_rows(rules: Rules, count: int, rows: int, sealed: int) -> None:
             f"{count * least} in all",
             expected=least,
             got=rows,
+        )
+
+
+def check_new_rows(secrets: RoundSecrets, old_classes: int, new_classes: int) -> None:
+    """Raises `NewRowsMissing` if the parts hold no row of a class that the growth adds.
+
+    Authors learn a class from rows of their own, but the opener's rows judge what they bring, and judge
+    nothing about a class of which they have no row.
+    """
+    held = frozenset[int]().union(*(part.labels for part in secrets.parts))
+    lacking = [label for label in range(old_classes, old_classes + new_classes) if label not in held]
+    if lacking:
+        names = ", ".join(map(str, lacking[:SHOWN_CLASSES])) + (", …" if len(lacking) > SHOWN_CLASSES else "")
+        raise NewRowsMissing(
+            f"no row of the parts has class {names}, but the growth adds the classes from {old_classes} to "
+            f"{old_classes + new_classes - 1}, and your rows judge them: bring rows of each new class, or "
+            "let --new-classes count only those that you have rows of",
+            got=lacking[:SHOWN_CLASSES],
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engram.node.errors import RemoteError
-from engram.participant.errors import OldRowsMissing, SecretsNotFound
+from engram.participant.errors import NewRowsMissing, OldRowsMissing, SecretsNotFound
 from engram.participant.round_plan import draft_founding
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
@@ -124,6 +124,19 @@ async def test_what_is_not_said_is_the_least_that_the_chain_accepts(tmp_path: Pa
                     await stage.opener(wallet).open(payload, drafted.secrets)
                 assert refused.value.code == "bond_too_low"
             await stage.opener(wallet).open(drafted.payload, drafted.secrets)
+
+
+async def test_a_growth_is_not_opened_without_rows_of_each_new_class(tmp_path: Path) -> None:
+    """Seen: a growth was opened for a class that no row of its parts had, so that nothing could judge it."""
+    async with running_stage(tmp_path) as stage:
+        first = await stage.begin(small_round(digits(1, *TWO)), small_model())
+        model = (await stage.finish(first, {"alice": learner(2, *TWO)})).round.model
+        with pytest.raises(NewRowsMissing, match="no row of the parts has class 2, but") as lacking:
+            await stage.begin(small_round(digits(1, *TWO), new_classes=1), model)
+        assert lacking.value.got == [2]
+        with pytest.raises(NewRowsMissing, match="no row of the parts has class 3, but"):
+            await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=2), model)
+        await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=1), model)
 
 
 async def test_parts_that_would_be_broken_are_not_committed_to(tmp_path: Path) -> None:
