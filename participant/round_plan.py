@@ -236,7 +236,7 @@ def _terms(
     else:
         old_rows = -(-rules.min_old_rows // sealed) if plan.old_rows is None else plan.old_rows
         check_new_rows(secrets, base.classes, plan.new_classes)
-        check_old_rows(secrets, base.classes, old_rows)
+        check_old_rows(secrets, base.classes, old_rows, rules.min_old_rows, sealed)
         classes, unions = plan.new_classes, plan.epochs > 1
         caps = Caps.for_growth(rules, network, plan.neurons, classes, rows, base.reach, unions=unions)
     terms = round_terms(
@@ -301,16 +301,39 @@ def check_new_rows(secrets: RoundSecrets, old_classes: int, new_classes: int) ->
         )
 
 
-def check_old_rows(secrets: RoundSecrets, old_classes: int, least: int) -> None:
-    """Raises `OldRowsMissing` if a part has fewer rows of old classes than are promised."""
+def check_old_rows(secrets: RoundSecrets, old_classes: int, least: int, in_all: int, sealed: int) -> None:
+    """Raises `OldRowsMissing` if a part has fewer rows of old classes than are promised.
+
+    `in_all` is the fewest rows of old classes that the chain asks of all `sealed` parts together, from which
+    the message computes which options would do.
+    """
     fewest = min(part.rows_below(old_classes) for part in secrets.parts)
-    if fewest < least:
-        raise OldRowsMissing(
-            f"a part has only {fewest} rows of old classes, and {least} are promised for each: use larger "
-            "parts, or data with more rows of old classes",
-            expected=least,
-            got=fewest,
+    if fewest >= least:
+        return
+    raise OldRowsMissing(
+        f"a part has only {fewest} rows of old classes, and {least} are promised for each: "
+        + _enough_old_rows(fewest, in_all, sealed),
+        expected=least,
+        got=fewest,
+    )
+
+
+def _enough_old_rows(fewest: int, in_all: int, sealed: int) -> str:
+    """What an opener can do whose parts have at least so many rows of old classes."""
+    if not fewest:
+        return (
+            f"add rows of the old classes to the data, {in_all} or more for the sealed parts together. Who "
+            "has none can let somebody open the round who has some, and take part as an author with a "
+            "memory, which needs none (docs/memory.md)"
         )
+    if fewest * sealed >= in_all:
+        return f"promise at most --old-rows {fewest}, use larger parts, or data with more rows of old classes"
+    enough = -(-in_all // fewest)
+    return (
+        f"the chain asks for {in_all} in all sealed parts together, so parts with {fewest} of them do with "
+        f"--sealed {enough}, which needs so many parts more than --validation takes (--parts), and without "
+        "--old-rows; or use larger parts, or data with more rows of old classes"
+    )
 
 
 def _secrets(data: Dataset, seed: int, count: int, rows: int) -> RoundSecrets:

@@ -22,19 +22,25 @@ GROWTH_LIMITS: Final = ("segments", "neurons", "components", "classes", "macs-pe
 """What a founding limits in one growth."""
 
 
-class LabelsType(click.ParamType[tuple[int, ...]]):
-    """Labels such as 0-5,8; the value is a tuple of all of them, in the order given."""
+class LabelsType(click.ParamType[tuple[int | str, ...]]):
+    """Labels such as 0-5,8 or birch,oak; the value is a tuple of all of them, in the order given.
+
+    Words are names of classes, which a mapping turns into numbers.
+    """
 
     name = "labels"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
+    ) -> tuple[int | str, ...]:
         if isinstance(value, tuple):
             return value
-        labels: list[int] = []
-        for item in str(value).split(","):
-            match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", item.strip())
+        labels: list[int | str] = []
+        for item in map(str.strip, str(value).split(",")):
+            if item.strip("0123456789- "):
+                labels.append(item)
+                continue
+            match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", item)
             first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
             if not first <= last <= MOST_LABEL:
                 self.fail(f"{value!r} is not a list of labels such as 0-5,8", param, ctx)

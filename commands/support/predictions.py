@@ -126,7 +126,13 @@ def rows_of(given: RowsOfFile, first: int, count: int) -> ChosenRows:
         say_mapping(data.mapping)
     there = len(data.features)
     if first + count > there:
-        raise RowsInvalid(f"{source} has {there} rows", expected=f"at most {there}", got=first + count)
+        left = there - first
+        remedy = f"--rows {left} takes all from --first {first} on" if left > 0 else "take a smaller --first"
+        raise RowsInvalid(
+            f"{source} has {there} rows, which count from 0, so none follows row {there - 1}; {remedy}",
+            expected=f"at most {there}",
+            got=first + count,
+        )
     chosen = slice(first, first + count)
     features: list[list[int]] = data.features[chosen].tolist()
     return ChosenRows(features, list(data.labels[chosen]), data.classes, data.shape, first, source, there)

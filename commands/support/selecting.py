@@ -44,7 +44,8 @@ def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], 
             type=LABELS,
             metavar="LABELS",
             default=(),
-            help="Use only rows with these labels, such as 0-5,8.",
+            help="Use only rows with these labels, such as 0-5,8; with a mapping also its words, such as "
+            "birch,oak.",
         ),
         click.option(
             "--relabel",
@@ -92,5 +93,32 @@ def selection_of(options: dict[str, Any], rows: int | None = None) -> Selection:
     source, share, first = options.pop("data"), options.pop("share"), options.pop("first_class")
     relabel = options.pop("relabel") or first is not None
     label, mapping = options.pop("label"), options.pop("mapping")
-    classes = options.pop("take_classes")
+    classes = _numbers(options.pop("take_classes"), source, mapping)
     return Selection(source, share, classes, relabel, rows, first or 0, label, mapping)
+
+
+def _numbers(labels: tuple[int | str, ...], source: str, mapping: Path | None) -> tuple[int, ...]:
+    """The numbers of the classes that --take-classes names; words are those of the mapping.
+
+    Raises `click.UsageError` for a word without a mapping and for a class that is named twice, `LabelUnknown`
+    for a word that the mapping does not have, and what `load_mapping` raises.
+    """
+    words = [label for label in labels if isinstance(label, str)]
+    if not words:
+        return tuple(int(label) for label in labels)
+    from engram.participant.tables.applying import mapped_labels, mapping_beside
+    from engram.participant.tables.mapping import load_mapping
+
+    context = click.get_current_context()
+    found = mapping or mapping_beside(source)
+    if found is None:
+        raise click.UsageError(
+            f"--take-classes names {words[0]!r}: labels are numbers, such as 0-5,8, unless --mapping names "
+            "the file that tells which word is which class",
+            context,
+        )
+    known = dict(zip(words, mapped_labels(words, load_mapping(found)).tolist(), strict=True))
+    numbers = tuple(known[label] if isinstance(label, str) else label for label in labels)
+    if len(set(numbers)) != len(numbers):
+        raise click.UsageError("--take-classes names a class twice", context)
+    return numbers

@@ -86,15 +86,15 @@ def examine(table: RawTable, mapping: DataMapping | None = None) -> DataReport:
     except InvalidInput as error:
         problem = error
     repeats = repeated(features, codes)
-    of_file = file_doubts(table)
+    of_file = file_doubts(table, filled=mapping is not None and bool(mapping.fill))
     of_rows = doubts(features, codes, repeats, () if problem is None else table.labels.names)
     if mapping is not None:  # the classes are those of a model, and a later file may hold few of them
         of_rows = tuple(found for found in of_rows if found.code not in OF_CLASSES)
     return DataReport(_facts(table, mapping, repeats, codes, problem), (*of_file, *of_rows), problem)
 
 
-def file_doubts(table: RawTable) -> tuple[DataWarning, ...]:
-    """What is doubtful about how a file was read."""
+def file_doubts(table: RawTable, *, filled: bool = False) -> tuple[DataWarning, ...]:
+    """What is doubtful about how a file was read. `filled`: a mapping fills the values that are missing."""
     found = []
     if table.column.doubtful:
         found.append(
@@ -123,6 +123,15 @@ def file_doubts(table: RawTable) -> tuple[DataWarning, ...]:
         )
     missing = int(np.isnan(table.features).sum()) if table.features.dtype.kind == "f" else 0
     unlabelled = int((table.labels.codes == NO_LABEL).sum())
+    if missing and filled:
+        found.append(
+            DataWarning(
+                "values_filled",
+                f"{missing} values are missing; the mapping fills each with the mean of its column",
+                "nothing is to be done, unless these values are missing by mistake",
+            )
+        )
+        missing = 0
     if missing or unlabelled:
         found.append(
             DataWarning(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.participant.errors import EmptyDataset
-from engram.participant.tables.errors import ColumnNotFound, LabelsMissing
+from engram.participant.tables.errors import ColumnNotFound, LabelsMissing, MappingMismatch
 from engram.participant.tables.raw import (
     LabelColumn,
     RawTable,
@@ -24,6 +24,8 @@ LABEL_NAMES: Final = ("label", "labels", "class", "classes", "target", "targets"
 NONE: Final = "none"
 """What people call a label column that is not there."""
 MOST_CLASSES: Final = 1_024
+SHOWN: Final = 8
+"""How many columns an error names."""
 
 
 def find_column(names: Sequence[str], wanted: str, name: str) -> int:
@@ -61,6 +63,28 @@ def has_no_labels(titles: Sequence[str], width: int, options: ReadOptions) -> bo
     if titles:
         return bool(options.only) and set(options.only) <= set(titles) and options.hint not in titles
     return width == options.inputs
+
+
+def check_features(name: str, titles: Sequence[str], options: ReadOptions) -> None:
+    """Refuses a file with titles that lacks a feature of the mapping, or whose labels shall be one.
+
+    It is judged before labels are looked for: of a file that lacks a column, the last one might be taken for
+    the labels, though it is a feature. Raises `MappingMismatch`.
+    """
+    if not titles or not options.only:
+        return
+    if options.label in options.only and options.label in titles:
+        raise MappingMismatch(
+            f"{name}: the column {options.label!r} is a feature of the mapping, so it cannot hold the "
+            "labels: name another with --label, or none",
+            got=options.label,
+        )
+    if lacking := [title for title in options.only if title not in titles]:
+        told = ", ".join(map(repr, titles[:SHOWN])) + (", …" if len(titles) > SHOWN else "")
+        raise MappingMismatch(
+            f"{name} lacks columns of the mapping: {', '.join(map(repr, lacking[:SHOWN]))}; it has the "
+            f"columns {told}: give them the titles that the mapping knows"
+        )
 
 
 def named_labels(names: Sequence[str]) -> int | None:

@@ -21,6 +21,7 @@ from engram.participant.tables.errors import (
 )
 from engram.participant.tables.guessing import (
     LABEL_NAMES,
+    check_features,
     check_named,
     find_column,
     has_no_labels,
@@ -41,6 +42,9 @@ AMONG_NUMBERS: Final = -1
 NOWHERE: Final = -2
 SHOWN: Final = 20
 """How many columns an error names."""
+PLAIN_NUMBERS: Final = (
+    "write the number alone, without a unit, or leave the cell empty if the value is missing"
+)
 _COMMAS: Final = re.compile(r"\s*[+-]?[0-9]*(?:,[0-9]+)+\s*")
 
 
@@ -71,6 +75,8 @@ class Form:
     """What stands before the fraction of a number."""
     counting: bool = False
     """Whether the first row is read as one of numbers, though it counts 0, 1, 2, … as titles may."""
+    known: bool = False
+    """Whether a mapping has named the features, so that none of them can be left out or hold the labels."""
     blank: int | None = None
     """The place of a column without title or cells, as a delimiter at the end of each line makes it."""
 
@@ -135,6 +141,7 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
     titles = tuple(title.strip() for title in (named[0] if above else rows[0])) if header else ()
     if any(len(title) > LABEL_LETTERS for title in titles):
         raise DatasetTooLarge(f"{name} has a column whose title is too long", expected=LABEL_LETTERS)
+    check_features(name, titles, options)
     body = alike[1:] if title_row else alike
     blank = _blank(titles, body)
     left_out = _dropped(name, titles, options.drop) | _unwanted(titles, options) | {blank}
@@ -143,7 +150,7 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
     numeric = tuple(place for place in kept if place != label)
     if not numeric:
         raise LabelsMissing(f"{name} has no column of features beside its labels")
-    _check_numbers(name, titles, numeric, body)
+    _check_numbers(name, titles, numeric, body, known=bool(titles and options.only))
     return Form(
         delimiter,
         quote,
@@ -157,6 +164,7 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
         title_row=title_row,
         decimal=options.decimal or ".",
         counting=not header and options.header is None and width > 2 and _counts([*map(str.strip, rows[0])]),
+        known=bool(titles and options.only),
         blank=blank,
     )
 
@@ -304,19 +312,31 @@ def _blank(titles: Sequence[str], body: Sequence[Sequence[str]]) -> int | None:
 
 
 def _check_numbers(
-    name: str, titles: Sequence[str], numeric: Sequence[int], body: Sequence[Sequence[str]]
+    name: str,
+    titles: Sequence[str],
+    numeric: Sequence[int],
+    body: Sequence[Sequence[str]],
+    *,
+    known: bool,
 ) -> None:
     """Names all columns of words at once, beside the label column. Raises `ValueNotNumber`."""
     words = [place for place in numeric if _holds_words([row[place] for row in body])]
     if not words:
         return
     shown = ", ".join(repr(titles[place]) if titles else f"number {place + 1}" for place in words[:SHOWN])
-    cell = next(row[words[0]] for row in body if is_word(row[words[0]]))
+    at = next(number for number, row in enumerate(body) if is_word(row[words[0]]))
+    cell = body[at][words[0]]
     commas = (
         "if a comma stands before fractions, say --decimal ',', and if it divides thousands, take it out; "
         if _COMMAS.fullmatch(cell)
         else ""
     )
+    if known:
+        raise ValueNotNumber(
+            f"{name}: row {at + 1}, column {titles[words[0]]!r} holds {cell.strip()[:40]!r}, which is no "
+            f"number, and the mapping reads numbers there; {commas}{PLAIN_NUMBERS}",
+            got=cell.strip()[:40],
+        )
     raise ValueNotNumber(
         f"{name}: columns that hold no numbers: {shown}; {commas}name the label column with --label, leave "
         "the others out with --drop",

@@ -23,11 +23,11 @@ from engram.participant.tables.errors import (
     LabelUnknown,
     MappingInvalid,
     MappingMismatch,
-    ValuesMissing,
 )
 from engram.participant.tables.limits import INPUTS, LABEL_LETTERS
 from engram.participant.tables.ranges import means_of, ranges_of, usual_range
 from engram.participant.tables.raw import NO_LABEL, Labels, RawTable, ReadOptions, Values
+from engram.participant.tables.values import rows_lacking
 
 FORMAT: Final = "engram data mapping"
 LARGEST: Final = 255
@@ -255,11 +255,7 @@ def mapped(table: RawTable, mapping: DataMapping, *, drop: bool = False) -> Mapp
     left = lacking | np.isnan(values).any(axis=1) if refuses else lacking
     if bool(left.any()):
         if not drop:
-            raise ValuesMissing(
-                f"{table.name} lacks values or labels, the first in row {int(left.argmax()) + 1}: `engram "
-                "data convert` with --missing mean fills values, with --missing drop it leaves such rows out",
-                got=int(left.sum()),
-            )
+            raise rows_lacking(table.name, lacking, left)
         values, labels = values[~left], labels[~left]
     features, filled, beyond = bytes_of(values, mapping)
     return MappedRows(features, labels.astype(np.uint16), filled, int(left.sum()), beyond)
@@ -270,6 +266,12 @@ def _in_order(table: RawTable, mapping: DataMapping) -> Values:
     if mapping.columns and table.columns and mapping.columns != table.columns:
         places = {title: place for place, title in enumerate(table.columns)}
         lacking = [title for title in mapping.columns if table.columns.count(title) != 1]
+        if table.column.place in lacking:
+            raise MappingMismatch(
+                f"{table.name}: the column {table.column.place!r} is a feature of the mapping, so it cannot "
+                "hold the labels: name another with --label, or none",
+                got=table.column.place,
+            )
         if lacking:
             raise MappingMismatch(
                 f"{table.name} lacks columns of the mapping: {', '.join(map(repr, lacking[:5]))}",

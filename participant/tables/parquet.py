@@ -24,6 +24,7 @@ from engram.participant.tables.errors import (
 )
 from engram.participant.tables.guessing import (
     NONE,
+    check_features,
     check_named,
     find_column,
     has_no_labels,
@@ -119,6 +120,7 @@ def _columns(
     """The place of the labels, if no values are needed for it, how it was found, and the columns to read."""
     if len(set(titles)) != len(titles):
         raise ValueNotNumber(f"{path.name} has several columns of one name: give them different names")
+    check_features(path.name, titles, options)
     dropped = {find_column(titles, title, path.name) for title in options.drop}
     wanted = options.label or options.hint
     nowhere = has_no_labels(titles, len(titles), options)

@@ -217,7 +217,11 @@ class _Reader:
             raise ValueNotNumber(
                 f"{self._name}: line {self._line}, column "
                 f"{titles[column] if titles else column + 1} holds {row[place][:40]!r}, which is no number; "
-                "name the label column with --label, leave columns out with --drop",
+                + (
+                    layout.PLAIN_NUMBERS
+                    if self._form.known
+                    else "name the label column with --label, leave columns out with --drop"
+                ),
                 got=row[place][:40],
             ) from None
         if len(self._flat) >= _CHUNK_VALUES:

@@ -24,7 +24,8 @@ def plain_features(table: RawTable) -> npt.NDArray[np.uint8]:
         row = int(missing.any(axis=1).argmax())
         raise ValuesMissing(
             f"{table.name} lacks values, the first in row {row + 1}: `engram data convert` with "
-            "--missing mean fills them, with --missing drop it leaves such rows out",
+            "--missing mean fills them, with --missing drop it leaves such rows out; if the model has a "
+            "mapping that fills them, give it with --mapping",
             got=int(missing.sum()),
         )
     raise FeatureOutOfRange(
@@ -55,6 +56,31 @@ def plain_labels(table: RawTable) -> npt.NDArray[np.uint16]:
         )
     numbers = np.array([int(name) for name in labels.names], dtype=np.uint16)
     return np.ascontiguousarray(numbers[labels.codes])
+
+
+def rows_lacking(name: str, labels: npt.NDArray[np.bool_], any_: npt.NDArray[np.bool_]) -> ValuesMissing:
+    """The error that says what rows of the file `name` lack. `labels` (rows,) is true for those without a
+    label, `any_` (rows,) also for those without a value.
+    """
+    first = int(any_.argmax()) + 1
+    if bool(labels.all()):
+        text = (
+            f"the rows of {name} have no labels, and only rows with labels are converted or trained on: name "
+            "the label column with --label. To predict rows without labels, give the file as it is to "
+            "`engram model predict` with --mapping, or call network.with_mapping(FILE).predict(X) in Python"
+        )
+    elif bool((labels == any_).all()):
+        text = (
+            f"{name} lacks labels, the first in row {first}: `engram data convert` with --missing drop "
+            "leaves such rows out"
+        )
+    else:
+        text = (
+            f"{name} lacks values or labels, the first in row {first}: `engram data convert` with --missing "
+            "mean fills values, with --missing drop it leaves such rows out; a mapping that was made with "
+            "--missing mean fills them, too"
+        )
+    return ValuesMissing(text, got=int(any_.sum()))
 
 
 def _is_label(name: str) -> bool:

@@ -232,39 +232,6 @@ def test_of_several_open_rounds_the_one_that_concerns_the_key_is_meant(shell: Sh
     )
 
 
-def test_nobody_acts_in_a_round_that_is_not_theirs(shell: Shell, opened: Any) -> None:
-    """What no key has opened or witnesses is refused at once, and what could be meant is named."""
-    told = shell.run("round", "run", "--key", "miner")
-    assert (told.exit_code, told.stdout) == (75, "")
-    alice, bob, miner = map(address_of, ("alice", "bob", "miner"))
-    assert f"there is no open round that {miner} has opened" in told.stderr
-    assert f"{opened['round'][:12]} of {alice}" in told.stderr
-    assert "`engram round list`" in told.stderr
-    foreign = shell.run("round", "run", opened["round"], "--key", "bob")
-    assert (foreign.exit_code, foreign.stdout) == (65, "")
-    assert f"{alice} has opened the round {opened['round'][:12]}, not {bob}" in foreign.stderr
-    for words in (("run",), ("reveal",)):
-        refused = refusal(shell, "round", *words, opened["round"], "--key", "bob")
-        assert refused == (65, "foreign_round")
-    assert refusal(shell, "round", "reveal", "--key", "miner") == (75, "no_open_round")
-
-
-def test_a_round_that_has_ended_is_told_to_its_own_opener_only(tmp_path: Path) -> None:
-    with served_shell(tmp_path) as shell:
-        over = shell.json(*FOUND, "--witness", "bob", "--windows", "2")["round"]
-        shell.text("miner", "mine", "12")
-        assert refusal(shell, "round", "run", "--key", "alice") == (65, "round_aborted")
-        told = shell.run("round", "run", "--key", "bob")
-        assert (told.exit_code, told.stdout) == (75, ""), "how it ended is not told as bob's"
-        assert "no round goes on" in told.stderr
-        assert refusal(shell, "round", "run", over, "--key", "bob") == (65, "foreign_round")
-        assert refusal(shell, "round", "reveal", "--key", "alice") == (75, "no_open_round")
-        assert refusal(shell, "round", "reveal", over, "--key", "alice") == (65, "round_over")
-        seal = ("round", "seal", "--data", "digits", "--take-classes", "0-1", "--key")
-        assert refusal(shell, *seal, "bob") == (75, "no_open_round")
-        assert refusal(shell, *seal, "alice") == (75, "no_open_round")
-
-
 def test_the_opener_of_a_round_that_was_aborted_is_told_so(shell: Shell) -> None:
     identity = shell.json(*FOUND, "--windows", "2")["round"]
     shell.text("miner", "mine", "12")

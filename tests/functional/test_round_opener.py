@@ -147,6 +147,11 @@ async def test_parts_that_would_be_broken_are_not_committed_to(tmp_path: Path) -
             await stage.begin(small_round(digits(1, 2), rows=12, new_classes=1), model)
         with pytest.raises(OldRowsMissing, match="20 are promised"):
             await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=1, old_rows=20), model)
+        few = small_round(digits(1, 0, 1, 2), new_classes=1, old_rows=20)
+        with pytest.raises(OldRowsMissing, match="promise at most --old-rows 16, use larger parts"):
+            await stage.begin(few, model)
+        with pytest.raises(OldRowsMissing, match=r"add rows of the old classes .* \(docs/memory.md\)"):
+            await stage.begin(small_round(digits(1, 2), rows=12, new_classes=1), model)
         growing = await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=1), model)
         async with stage.client() as client:
             assert (await ChainView(client).get(Round, growing)).terms.old_rows == 6, "enough for the chain"

@@ -83,7 +83,7 @@ def test_the_document_lists_every_warning() -> None:
     source = inspect.getsource(examining) + inspect.getsource(converting)
     codes = re.findall(r'DataWarning\(\s*"(\w+)"', source)
     assert set(re.findall(r"^\| `(\w+)` \|", listed, re.MULTILINE)) == set(codes)
-    assert len(codes) == 11
+    assert len(codes) == 12
 
 
 def test_warnings_are_on_standard_error_and_in_json(shell: Shell, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from engram.nn.data import parse_part, part_commitment
 from engram.participant.datasets import Dataset, load_digits
-from engram.participant.errors import NotEnoughRows, SecretsInvalid, SecretsNotFound
+from engram.participant.errors import NotEnoughRows, OldRowsMissing, SecretsInvalid, SecretsNotFound
 from engram.participant.parts import RoundSecrets, deal, load_secrets, save_secrets, split_parts
+from engram.participant.round_plan import check_old_rows
 
 
 def numbered(counts: list[int]) -> Dataset:
@@ -80,3 +81,19 @@ def test_damaged_or_missing_secrets_are_refused_by_name(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(SecretsInvalid):
         load_secrets(path)
+
+
+@pytest.mark.parametrize(
+    ("least", "in_all", "sealed", "remedy"),
+    [
+        (10, 20, 2, "parts with 8 of them do with --sealed 3,"),
+        (10, 16, 2, "promise at most --old-rows 8,"),
+    ],
+)
+def test_the_options_that_would_do_are_computed(least: int, in_all: int, sealed: int, remedy: str) -> None:
+    """Of parts with eight rows of old classes each: the sealed ones count together."""
+    parts = split_parts(numbered([24, 24]), 3, 16, np.random.default_rng(0), os.urandom)
+    secrets = RoundSecrets(bytes(32), tuple(parts))
+    with pytest.raises(OldRowsMissing, match=remedy):
+        check_old_rows(secrets, 1, least, in_all, sealed)
+    check_old_rows(secrets, 1, -(-in_all // 3), in_all, 3)

@@ -115,6 +115,9 @@ def test_data_that_is_not_there(keyed: Shell) -> None:
     assert keyed.error("model", "predict", "--data", "/nowhere") == (65, "dataset_not_found")
     many = ("model", "predict", "--data", "digits", "--first", "1797")
     assert keyed.error(*many) == (65, "rows_invalid")
+    few = keyed.run("model", "predict", "--data", "digits", "--first", "1794", "--rows", "10")
+    assert "digits has 1797 rows, which count from 0" in few.stderr
+    assert "--rows 3 takes all from --first 1794 on" in few.stderr
 
 
 def test_results_are_not_replaced_unasked(keyed: Shell, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from engram.participant.datasets import load
 from engram.participant.tables.converting import converted, save_rows
+from engram.participant.tables.examining import examine
 from engram.participant.tables.mapping import DataMapping, fitted, load_mapping, mapped
 from engram.participant.tables.raw import RawTable, ReadOptions
 from engram.participant.tables.reading import read
@@ -54,6 +55,59 @@ def test_a_later_file_follows_the_mapping(tmp_path: Path) -> None:
     assert done.rows.features.tolist() == [[128, 128], [0, 255]]
     assert done.rows.beyond == 2
     assert "values_beyond" in [warning.code for warning in done.warnings]
+
+
+def test_a_feature_of_the_mapping_is_never_taken_for_the_labels(tmp_path: Path) -> None:
+    """Seen: one title was another, so the last feature became the labels and was said to be missing."""
+    mapping = fitted(table(tmp_path, "mean,girth,kind\n1.5,10,oak\n2.5,30,elm\n"))
+    (tmp_path / "later.csv").write_text("average,girth\n1.5,10\n2.5,12\n")
+    with pytest.raises(
+        ChainError, match="lacks columns of the mapping: 'mean'; it has the columns"
+    ) as caught:
+        read(tmp_path / "later.csv", mapping.options(ReadOptions()))
+    assert str(caught.value).count("'mean'") == 1
+    assert "it has the columns 'average', 'girth'" in str(caught.value)
+    assert code_of(caught) == "mapping_mismatch"
+    (tmp_path / "named.csv").write_text("mean,girth,kind\n1.5,10,oak\n")
+    with pytest.raises(ChainError, match="'girth' is a feature of the mapping") as named:
+        read(tmp_path / "named.csv", mapping.options(ReadOptions(label="girth")))
+    assert code_of(named) == "mapping_mismatch"
+
+
+@pytest.mark.parametrize("rows", ["1.5,12.5 cm,oak\n", "1.5,10,oak\n" * 150 + "1.5,12.5 cm,oak\n"])
+def test_a_cell_with_a_unit_is_named_and_no_column_is_to_be_left_out(tmp_path: Path, rows: str) -> None:
+    """The features of a mapping can be neither dropped nor taken for labels, so neither is proposed."""
+    mapping = fitted(table(tmp_path, "mean,girth,kind\n1.5,10,oak\n2.5,30,elm\n"))
+    (tmp_path / "later.csv").write_text("mean,girth,kind\n" + rows)
+    with pytest.raises(ChainError, match=r"'?girth'? holds '12.5 cm', which is no number") as caught:
+        read(tmp_path / "later.csv", mapping.options(ReadOptions()))
+    assert code_of(caught) == "value_not_number"
+    assert "row 1," in str(caught.value) or "line 152," in str(caught.value)
+    assert "write the number alone" in str(caught.value)
+    assert "--drop" not in str(caught.value)
+
+
+def test_rows_without_labels_are_said_to_lack_labels(tmp_path: Path) -> None:
+    mapping = fitted(table(tmp_path, "mean,girth,kind\n1.5,10,oak\n2.5,30,elm\n"))
+    (tmp_path / "later.csv").write_text("mean,girth\n1.5,10\n")
+    asked = read(tmp_path / "later.csv", mapping.options(ReadOptions(label="none")))
+    with pytest.raises(ChainError, match=r"have no labels.*with_mapping") as none:
+        mapped(asked, mapping)
+    assert "--missing" not in str(none.value)
+    (tmp_path / "later.csv").write_text("mean,girth,kind\n1.5,10,oak\n2.5,12,\n")
+    some = read(tmp_path / "later.csv", mapping.options(ReadOptions()))
+    with pytest.raises(ChainError, match="lacks labels, the first in row 2") as one:
+        mapped(some, mapping)
+    assert code_of(none) == code_of(one) == "values_missing"
+
+
+def test_values_that_the_mapping_fills_are_not_to_be_filled_again(tmp_path: Path) -> None:
+    mapping = fitted(table(tmp_path, "mean,girth,kind\n1.5,10,oak\n2.5,,elm\n"), missing="mean")
+    later = table(tmp_path, "mean,girth,kind\n1.5,,oak\n2.5,12,elm\n")
+    found = {warning.code: warning for warning in examine(later, mapping).warnings}
+    assert "values_missing" not in found
+    assert found["values_filled"].message.startswith("1 values are missing; the mapping fills each")
+    assert "--missing" not in found["values_filled"].remedy
 
 
 def test_a_mapping_keeps_the_comma_before_fractions(tmp_path: Path) -> None:
