@@ -205,6 +205,7 @@ class AsyncChain(Connection):
                         streams.lives()
                         yield topic, event
             except NodeUnreachable as error:
+                self.check_open()  # a stream that outlives its connection is no node that is away
                 await streams.broken(self.client, error)
 
     async def open_round(

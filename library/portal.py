@@ -8,7 +8,8 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import AsyncIterator, Coroutine, Iterator
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, Generic, TypeVar
 
@@ -72,6 +73,14 @@ class Running(Generic[T]):
             self._future.set_result(task.result())
 
 
+class _Held:
+    """What a portal has to put in order before its loop ends. Only the loop's thread changes `streams`."""
+
+    def __init__(self) -> None:
+        self.entered: Final[list[AbstractAsyncContextManager[Any]]] = []
+        self.streams: Final[weakref.WeakSet[AsyncGenerator[Any, None]]] = weakref.WeakSet()
+
+
 class Portal:
     """Runs coroutines for threads that wait for them. Thread-safe."""
 
@@ -80,10 +89,10 @@ class Portal:
         self._loop: Final = asyncio.new_event_loop()
         self._process: Final = os.getpid()
         self._lock: Final = threading.Lock()
-        self._entered: Final[list[AbstractAsyncContextManager[Any]]] = []
+        self._held: Final = _Held()
         self._closed = False
         self._thread: Final = threading.Thread(
-            target=_serve, args=(self._loop, self._entered), name="engram-library", daemon=True
+            target=_serve, args=(self._loop, self._held), name="engram-library", daemon=True
         )
         self._thread.start()
 
@@ -91,7 +100,7 @@ class Portal:
         """What nobody has closed ends with its last user, and Python warns, as of a file."""
         if not getattr(self, "_thread", None) or self._closed or self._is_elsewhere or sys.is_finalizing():
             return
-        self._loop.call_soon_threadsafe(_end_soon, self._loop, self._entered)
+        self._loop.call_soon_threadsafe(_end_soon, self._loop, self._held)
         warnings.warn(
             "a chain was not closed: use it in a `with` block", ResourceWarning, stacklevel=2, source=self
         )
@@ -128,20 +137,23 @@ class Portal:
             raise
 
     def iterate(self, source: AsyncIterator[T]) -> Iterator[T]:
-        """The items of an asynchronous iterator, each waited for when it is asked for."""
+        """The items of an asynchronous iterator, each waited for when it is asked for.
+
+        It may be held longer than the portal lives, which closes `source` before it leaves what was entered.
+        """
         with suppress(StopAsyncIteration):
             while True:
-                yield self.run(_next(source))
+                yield self.run(_next(source, self._held))
 
     def enter(self, resource: AbstractAsyncContextManager[Any]) -> None:
         """Enters a context, which is left with the portal at the latest. Raises as `run` and as it does."""
         self.run(resource.__aenter__())
-        self._entered.append(resource)
+        self._held.entered.append(resource)
 
     def leave(self, resource: AbstractAsyncContextManager[Any]) -> None:
         """Leaves a context, unless it has been left already."""
-        if resource in self._entered and not self._closed:
-            self._entered.remove(resource)
+        if resource in self._held.entered and not self._closed:
+            self._held.entered.remove(resource)
             self.run(resource.__aexit__(None, None, None))
 
     def close(self) -> None:
@@ -152,7 +164,7 @@ class Portal:
             if self._closed or self._is_elsewhere:
                 return
             self._closed = True
-            ending = Running(self._loop, _end(self._entered))
+            ending = Running(self._loop, _end(self._held))
         try:
             ending.result()
         finally:
@@ -165,27 +177,32 @@ class Portal:
         return os.getpid() != self._process
 
 
-def _serve(loop: asyncio.AbstractEventLoop, entered: list[AbstractAsyncContextManager[Any]]) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, held: _Held) -> None:
     """Runs the loop. What was entered is held here, too, so that it is no garbage before the portal is."""
     loop.run_forever()
     loop.close()
 
 
-async def _next(source: AsyncIterator[T]) -> T:
+async def _next(source: AsyncIterator[T], held: _Held) -> T:
+    if isinstance(source, AsyncGenerator):
+        held.streams.add(source)
     return await anext(source)
 
 
-def _end_soon(loop: asyncio.AbstractEventLoop, entered: list[AbstractAsyncContextManager[Any]]) -> None:
-    ending = loop.create_task(_end(entered))
+def _end_soon(loop: asyncio.AbstractEventLoop, held: _Held) -> None:
+    ending = loop.create_task(_end(held))
     ending.add_done_callback(lambda task: loop.stop())
 
 
-async def _end(entered: list[AbstractAsyncContextManager[Any]]) -> None:
-    """Cancels every other task of this loop, waits until all have ended, and leaves what was entered."""
+async def _end(held: _Held) -> None:
+    """Cancels every other task of this loop, waits until all have ended, closes the streams that somebody
+    still holds, and leaves what was entered, in this order: a stream is closed while its connection stands.
+    """
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    while entered:
-        await entered.pop().__aexit__(None, None, None)
+    await asyncio.gather(*(stream.aclose() for stream in list(held.streams)), return_exceptions=True)
+    while held.entered:
+        await held.entered.pop().__aexit__(None, None, None)
     await asyncio.get_running_loop().shutdown_asyncgens()

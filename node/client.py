@@ -9,8 +9,8 @@ import asyncio
 import itertools
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -131,10 +131,9 @@ class RpcClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._unreachable(error) from error
 
-    @asynccontextmanager
-    async def subscribe(
+    def subscribe(
         self, *topics: str, heartbeat_s: float | None = HEARTBEAT_S
-    ) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
+    ) -> AbstractAsyncContextManager[AsyncIterator[tuple[str, Any]]]:
         """Every event of `topics` from the moment the `async with` block is entered, as (topic, event).
 
         A node that answers no ping for half of `heartbeat_s` counts as lost; with None, one that is only
@@ -142,17 +141,24 @@ class RpcClient:
         The iterator raises `NodeUnreachable` when the node stops or the connection is lost, and
         `SubscriberTooSlow` when the node has dropped this client because it did not keep up.
         """
+        return _Subscription(self, topics, heartbeat_s)
+
+    async def _subscribed(
+        self, topics: Sequence[str], heartbeat_s: float | None
+    ) -> aiohttp.ClientWebSocketResponse:
+        """A WebSocket on which the events of these topics come."""
+        socket = await self._open.ws_connect(
+            self.url + "/ws", max_msg_size=MAX_MESSAGE_BYTES, heartbeat=heartbeat_s, autoping=True
+        )
         try:
-            async with self._open.ws_connect(
-                self.url + "/ws", max_msg_size=MAX_MESSAGE_BYTES, heartbeat=heartbeat_s, autoping=True
-            ) as socket:
-                request = {"jsonrpc": "2.0", "id": 0, "method": "subscribe", "params": list(topics)}
-                await socket.send_json(request)
-                with self._node_language():
-                    _result(await self._receive(socket, REQUEST_TIMEOUT_S))
-                yield self._events(socket)
-        except aiohttp.ClientError as error:
-            raise self._unreachable(error) from error
+            request = {"jsonrpc": "2.0", "id": 0, "method": "subscribe", "params": list(topics)}
+            await socket.send_json(request)
+            with self._node_language():
+                _result(await self._receive(socket, REQUEST_TIMEOUT_S))
+        except BaseException:
+            await socket.close()
+            raise
+        return socket
 
     async def _events(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tuple[str, Any]]:
         while True:
@@ -260,6 +266,36 @@ class RpcClient:
     def _open(self) -> aiohttp.ClientSession:
         assert self._session is not None, "an RpcClient is used only inside its `async with`"
         return self._session
+
+
+class _Subscription(AbstractAsyncContextManager[AsyncIterator[tuple[str, Any]]]):
+    """What `RpcClient.subscribe` gives.
+
+    It is no generator: a loop that ends closes all its asynchronous generators at once, and one that is left
+    by another one which is being closed would be closed twice.
+    """
+
+    def __init__(self, client: RpcClient, topics: Sequence[str], heartbeat_s: float | None) -> None:
+        self._client = client
+        self._topics = topics
+        self._heartbeat_s = heartbeat_s
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+
+    async def __aenter__(self) -> AsyncIterator[tuple[str, Any]]:
+        try:
+            self._socket = await self._client._subscribed(self._topics, self._heartbeat_s)
+        except aiohttp.ClientError as error:
+            raise self._client._unreachable(error) from error
+        return self._client._events(self._socket)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            await socket.close()
+        if isinstance(error, aiohttp.ClientError):
+            raise self._client._unreachable(error) from error
 
 
 class _HoldSocket:

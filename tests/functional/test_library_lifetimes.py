@@ -8,8 +8,11 @@ import gc
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -200,3 +203,44 @@ def test_accounts_are_different_names(accounts: tuple[str, ...]) -> None:
     for made in (engram.dev_node(accounts), engram.localnet(1, accounts)):
         with pytest.raises(OptionInvalid), made:
             pass
+
+
+_HELD: Final = {
+    "a block that is left": """
+with engram.connect(url) as chain:
+    events = chain.events("versions", "rounds")
+    for _ in itertools.chain([None], events):
+        break
+""",
+    "a program that ends": """
+chain = engram.connect(url)
+events = chain.events("versions", "rounds")
+""",
+    "an asynchronous program": """
+async def main():
+    async with engram.AsyncChain(url) as chain:
+        held.append(chain.subscribed("heads"))
+        assert await anext(held[0]) is None
+held = []
+asyncio.run(main())
+""",
+}
+
+
+@pytest.mark.parametrize("how", _HELD)
+def test_events_that_somebody_still_holds_end_in_silence(chain: SyncChain, how: str) -> None:
+    """Python printed that a generator did not stop, when a loop closed the stream's generators all at once."""
+    program = f"import asyncio, itertools, sys, engram\nurl = sys.argv[1]\n{_HELD[how]}\nprint('ended')"
+    done = subprocess.run(
+        [sys.executable, "-c", program, chain.url], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+
+
+def test_events_of_a_closed_account_say_so(chain: SyncChain) -> None:
+    """Its stream outlived its connection, where the chain that shares the thread was still open."""
+    other = chain.using("bob")
+    events = other.events("heads")
+    other.close()
+    with pytest.raises(ChainClosed):
+        next(events)
