@@ -14,12 +14,12 @@ from engram.primitives.version import VERSION as __version__
 if TYPE_CHECKING:
     from engram.library.chain import AsyncChain as AsyncChain
     from engram.library.connect import connect as connect
+    from engram.library.dev_keys import dev_key as dev_key
     from engram.library.evaluation import Evaluation as Evaluation
     from engram.library.explanation import Explanation as Explanation
     from engram.library.fidelity import Fidelity as Fidelity
     from engram.library.model import AsyncModel as AsyncModel
     from engram.library.network import Network as Network
-    from engram.library.nodes import dev_key as dev_key
     from engram.library.nodes import dev_node as dev_node
     from engram.library.nodes import localnet as localnet
     from engram.library.rounds import AsyncRound as AsyncRound
@@ -45,7 +45,7 @@ _HOMES = {
     "SyncModel": ("engram.library.sync", "SyncModel"),
     "SyncRound": ("engram.library.sync", "SyncRound"),
     "connect": ("engram.library.connect", "connect"),
-    "dev_key": ("engram.library.nodes", "dev_key"),
+    "dev_key": ("engram.library.dev_keys", "dev_key"),
     "dev_node": ("engram.library.nodes", "dev_node"),
     "load_data": ("engram.library.rows", "load_data"),
     "localnet": ("engram.library.nodes", "localnet"),

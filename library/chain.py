@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 import numpy.typing as npt
 
-from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.library.connection import Connection
 from engram.library.errors import OptionInvalid
 from engram.library.model import AsyncModel
@@ -21,7 +19,7 @@ from engram.library.rounds import AsyncRound
 from engram.library.rows import dataset_of
 from engram.library.words import in_words
 from engram.node.client import RpcClient
-from engram.node.errors import NodeUnreachable
+from engram.node.errors import NodeUnreachable, RemoteError
 from engram.participant.coins import Coins, coins_of, sparks_of
 from engram.participant.errors import TransactionDropped, TransactionRefused
 from engram.participant.finding import find_model, find_round
@@ -33,6 +31,9 @@ from engram.participant.tables.examining import part_doubts, refuse_doubtful
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import ZERO_HASH, Hash
+
+UNAUTHORIZED: Final = "unauthorized"
+"""The node's code for a request without its token."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,8 @@ class AsyncChain(Connection):
         """The newest block of the node's best chain."""
         return _head_of(await self.client.call("chain_head"))
 
-    async def spec(self) -> ChainSpec:
-        """Every constant of the chain, as this node has it; `engram.verify` takes it as `chain`."""
-        told = await self.client.call("chain_spec")
-        with self.client.understood("chain_spec"):
-            return load_spec(json.dumps(told))
-
-    async def account(self, address: str | None = None) -> AccountFacts:
-        """An account, by its address or its name; by default that of the key.
+    async def account(self, address: str | PrivateKey | None = None) -> AccountFacts:
+        """An account, by its address, its name or its key; by default that of the key.
 
         Raises `KeyMissing`, `BadAddress`.
         """
@@ -101,8 +96,10 @@ class AsyncChain(Connection):
         maturing = sum(int(item["amount"]) for item in found["maturing"])
         return AccountFacts(name, coins_of(int(found["balance"])), coins_of(maturing))
 
-    async def transfer(self, to: str, coins: Coins) -> str:
-        """Sends coins to an address or to a known name, and waits for the block; the transaction's id.
+    async def transfer(self, to: str | PrivateKey, coins: Coins) -> str:
+        """Sends coins to an address, a known name or a key's account; the id of the transaction.
+
+        It waits for the block.
 
         Raises `KeyMissing`, `BadAddress`, `AmountInvalid`, and as `Wallet.send` and `Wallet.confirm`.
         If the wait ends with another error, the coins may still go their way, and whoever calls this again
@@ -259,7 +256,17 @@ class AsyncChain(Connection):
     async def _changed(self, method: str, **params: Any) -> Any:
         """What the node answers to its operator: the request carries the token of the data directory."""
         async with RpcClient.of_data_dir(self.client.url, self.node.data_dir) as operator:
-            return await operator.call(method, **params)
+            try:
+                return await operator.call(method, **params)
+            except RemoteError as error:
+                if error.code != UNAUTHORIZED:
+                    raise
+                raise RemoteError(
+                    "only the chain's operator moves its time, with the token that stands in the node's data "
+                    f"directory; {self.node.data_dir} holds no token of the node at {self.url}: open the "
+                    "chain with connect(url, data_dir=FOLDER), where FOLDER is that of the node",
+                    code=error.code,
+                ) from None
 
 
 def _head_of(found: Mapping[str, Any]) -> Head:

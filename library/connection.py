@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
 
+from engram.consensus.chainspec import ChainSpec, load_spec
+from engram.library.dev_keys import dev_account
 from engram.library.errors import ChainClosed
 from engram.library.names import People
 from engram.node.client import RpcClient
@@ -62,6 +65,7 @@ class Connection:
         self._stack: Final = AsyncExitStack()
         self._client: RpcClient | None = None
         self._wallet: Wallet | None = None
+        self._spec: ChainSpec | None = None
         self.hrp = ""
         """The first letters of addresses; known once it is open."""
 
@@ -84,7 +88,7 @@ class Connection:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._client = self._wallet = None
+        self._client = self._wallet = self._spec = None
         await self._stack.aclose()
 
     def check_open(self) -> None:
@@ -124,25 +128,43 @@ class Connection:
         """The names of the keys of the data directory, or of a test chain's accounts, by their addresses."""
         return People(self.hrp, await asyncio.to_thread(self._named))
 
-    async def address_of(self, account: str) -> str:
-        """The address that a text means: itself an address, or the name of an account that is known here.
+    async def address_of(self, account: str | PrivateKey) -> str:
+        """The address of an account: of a key, or what a text means, which is itself an address, or a name.
 
-        Raises `BadAddress`.
+        Known are the names that `people` has, and on a chain without work each name to whose `dev_key` the
+        chain gave coins at its beginning. Raises `BadAddress`.
         """
+        if isinstance(account, PrivateKey):
+            return format_address(account.address, self.hrp)
+        if not isinstance(account, str):
+            raise BadAddress(
+                "an account is an address as text, a name, or a PrivateKey such as engram.dev_key('bob'); "
+                f"this is of the type {type(account).__name__}"
+            )
         if self._looks_like_address(account):
             return format_address(parse_address(account, self.hrp), self.hrp)
         addresses = {name: address for address, name in (await self.people()).known.items()}
-        if account not in addresses:
-            there = ", ".join(sorted(addresses)) or "none"
-            raise BadAddress(
-                f"this is neither an address ({self.hrp}1…) nor the name of an account that is known here; "
-                f"known are: {there}",
-                got=str(account),
-            )
-        return addresses[account]
+        if account in addresses:
+            return addresses[account]
+        if (found := dev_account(account, await self.spec())) is not None:
+            return format_address(found, self.hrp)
+        there = ", ".join(sorted(addresses)) or "none"
+        raise BadAddress(
+            f"this is neither an address ({self.hrp}1…) nor the name of an account that is known here; "
+            f"known are: {there}",
+            got=account,
+        )
+
+    async def spec(self) -> ChainSpec:
+        """Every constant of the chain, as this node has it; `engram.verify` takes it as `chain`."""
+        if self._spec is None:
+            told = await self.client.call("chain_spec")
+            with self.client.understood("chain_spec"):
+                self._spec = load_spec(json.dumps(told))
+        return self._spec
 
     def _looks_like_address(self, text: str) -> bool:
-        return str(text).lower().startswith(f"{self.hrp}1")
+        return text.lower().startswith(f"{self.hrp}1")
 
     def _named(self) -> dict[str, str]:
         """The names of known addresses. What is wrong with keys is said where they are used."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import time
@@ -15,6 +14,7 @@ from typing import Final
 
 from engram.consensus.chainspec import Allocation, ChainSpec, dev, local
 from engram.library.chain import AsyncChain
+from engram.library.dev_keys import dev_key
 from engram.library.errors import OptionInvalid
 from engram.library.portal import Portal
 from engram.library.sync import SyncChain
@@ -22,7 +22,7 @@ from engram.node.config import SPEC_NAME, Config
 from engram.node.datadir import read_spec
 from engram.node.localnet.localnet import Localnet
 from engram.node.threaded import running_node
-from engram.primitives.keys import PrivateKey, format_address
+from engram.primitives.keys import format_address
 
 COINS: Final = 10**6
 """What each account of such a chain has at its beginning."""
@@ -38,15 +38,6 @@ MINER: Final = "miner"
 """The account that earns the blocks of `dev_node`."""
 BLOCK_MS: Final = 250
 """The pace of a round that one program plays alone; two or more go on as fast as they are ready."""
-
-
-def dev_key(name: str) -> PrivateKey:
-    """The key of an account of `dev_node` and `localnet`, for programs that act there from elsewhere.
-
-    `engram.connect(url, key=engram.dev_key("bob"))` acts as bob. Everybody can compute the key from the name:
-    it guards nothing, so never let it hold coins of another chain.
-    """
-    return PrivateKey.from_seed(hashlib.sha256(f"engram dev {name}".encode()).digest())
 
 
 def dev_spec(accounts: Sequence[str]) -> ChainSpec:

@@ -23,7 +23,7 @@ from engram.participant.round_plan import ModelPlan, RoundPlan
 from engram.participant.round_terms import RoundWindows
 from engram.participant.selection import GivenRows
 from engram.participant.training.shapes import ACTIVATIONS
-from engram.primitives.keys import parse_address
+from engram.primitives.keys import PrivateKey, parse_address
 from engram.statemachine.records import GrowthLimits, NamedWitness
 from engram.statemachine.rounds.judging import PPM
 
@@ -44,9 +44,9 @@ class FoundingOptions(TypedDict, total=False):
     delta: float
     lost_cap: float
     growth_limits: Mapping[str, int]
-    members: Sequence[str]
-    standing_witnesses: Sequence[str]
-    standing_old_witnesses: Sequence[str]
+    members: Sequence[str | PrivateKey]
+    standing_witnesses: Sequence[str | PrivateKey]
+    standing_old_witnesses: Sequence[str | PrivateKey]
 
 
 class GrowthOptions(TypedDict, total=False):
@@ -71,8 +71,8 @@ class OpeningOptions(FoundingOptions, GrowthOptions, total=False):
     sealed: int
     z_squared: int
     windows: int | Mapping[str, int]
-    witnesses: Sequence[str]
-    old_witnesses: Sequence[str]
+    witnesses: Sequence[str | PrivateKey]
+    old_witnesses: Sequence[str | PrivateKey]
     seed: int
 
 
@@ -129,9 +129,9 @@ def check_given(given: Mapping[str, Any], *, founds: bool) -> None:
         _refuse(given, GrowthOptions.__annotations__, "the first round of several classes trains them")
 
 
-def accounts_given(given: OpeningOptions) -> dict[str, Sequence[str]]:
+def accounts_given(given: OpeningOptions) -> dict[str, Sequence[str | PrivateKey]]:
     """The options that name accounts. Raises `OptionInvalid` for a text where a list belongs."""
-    found: dict[str, Sequence[str]] = {name: given[name] for name in _ACCOUNTS if name in given}
+    found: dict[str, Sequence[str | PrivateKey]] = {name: given[name] for name in _ACCOUNTS if name in given}
     for name, accounts in found.items():
         if isinstance(accounts, str):
             raise OptionInvalid(
@@ -162,7 +162,7 @@ def model_plan(given: FoundingOptions, hrp: str) -> ModelPlan:
         loss_kind=_member(LossKind, "loss", given.get("loss", "softmax_cross_entropy")),
         policy=_member(Policy, "policy", given.get("policy", "strict")),
         growth_limits=GrowthLimits(**limits),
-        members=tuple(parse_address(each, hrp) for each in given.get("members", ())),
+        members=tuple(_address(each, hrp) for each in given.get("members", ())),
         witnesses=_named(given.get("standing_witnesses", ()), given.get("standing_old_witnesses", ()), hrp),
         classes=given.get("classes"),
         hidden=tuple(given.get("hidden", (32,))),
@@ -210,6 +210,12 @@ def _member(kinds: Any, option: str, value: str) -> Any:
     return kinds[value.upper()]
 
 
-def _named(full: Sequence[str], old_only: Sequence[str], hrp: str) -> tuple[NamedWitness, ...]:
-    named = [NamedWitness(parse_address(each, hrp), old_only=False) for each in full]
-    return (*named, *(NamedWitness(parse_address(each, hrp), old_only=True) for each in old_only))
+def _address(account: str | PrivateKey, hrp: str) -> bytes:
+    return account.address if isinstance(account, PrivateKey) else parse_address(account, hrp)
+
+
+def _named(
+    full: Sequence[str | PrivateKey], old_only: Sequence[str | PrivateKey], hrp: str
+) -> tuple[NamedWitness, ...]:
+    named = [NamedWitness(_address(each, hrp), old_only=False) for each in full]
+    return (*named, *(NamedWitness(_address(each, hrp), old_only=True) for each in old_only))

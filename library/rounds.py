@@ -149,7 +149,7 @@ class AsyncRound:
         Kinds and statuses are words, amounts are in sparks. `call("round_get", id=...)` gives the node's own
         numbers for kinds.
         """
-        found: dict[str, Any] = in_words(await self._chain.client.call("round_get", id=self.id))
+        found: dict[str, Any] = in_words(await self._get(self._chain.client))
         return found
 
     async def wait(self) -> RoundOutcome:
@@ -202,7 +202,11 @@ class AsyncRound:
                 played = await agent.play(bytes.fromhex(self.id))
                 outcome = await self._ended(wallet.client)
         if played.is_missed:
-            raise RoundMissed(got=self.id)
+            raise RoundMissed(
+                "no epoch of the round was played, because its phases had passed: begin earlier, and look at "
+                "round.info() first, because an event may be of a round that is over by now",
+                got=self.id,
+            )
         return Played(
             outcome,
             tuple(Epoch(each.epoch, each.code, each.loss) for each in played.epochs),
@@ -240,7 +244,7 @@ class AsyncRound:
 
     async def _ended(self, client: RpcClient) -> RoundOutcome:
         async def look() -> dict[str, Any] | None:
-            found: dict[str, Any] = await client.call("round_get", id=self.id)
+            found = await self._get(client)
             return None if int(found["status"]) == RoundStatus.OPEN else found
 
         found = await watch(client, look, "heads")
@@ -260,6 +264,21 @@ class AsyncRound:
             people.name(winner),
             updates,
         )
+
+    async def _get(self, client: RpcClient) -> dict[str, Any]:
+        """The node's record of the round. A round that is gone is named as such, with what to do."""
+        try:
+            found: dict[str, Any] = await client.call("round_get", id=self.id)
+        except RemoteError as error:
+            if error.code != "missing_round":
+                raise
+            raise RemoteError(
+                "the chain holds no such round, or holds it no more: it was taken back, or the node at "
+                f"{client.url} is of another chain. chain.rounds() gives the rounds that it holds",
+                code=error.code,
+                got=self.id,
+            ) from None
+        return found
 
     async def _reasons(
         self, client: RpcClient, people: People

@@ -92,11 +92,11 @@ class SyncChain:
         """Every constant of the chain."""
         return self._portal.run(self._inner.spec())
 
-    def account(self, address: str | None = None) -> AccountFacts:
-        """An account; by default that of the key."""
+    def account(self, address: str | PrivateKey | None = None) -> AccountFacts:
+        """An account, by its address, name or key; by default that of the chain's key."""
         return self._portal.run(self._inner.account(address))
 
-    def transfer(self, to: str, coins: Coins) -> str:
+    def transfer(self, to: str | PrivateKey, coins: Coins) -> str:
         """Sends coins and waits for the block; the transaction's id."""
         return self._portal.run(self._inner.transfer(to, coins))
 

@@ -151,8 +151,7 @@ class RpcClient:
             self.url + "/ws", max_msg_size=MAX_MESSAGE_BYTES, heartbeat=heartbeat_s, autoping=True
         )
         try:
-            request = {"jsonrpc": "2.0", "id": 0, "method": "subscribe", "params": list(topics)}
-            await socket.send_json(request)
+            await socket.send_json({"jsonrpc": "2.0", "id": 0, "method": "subscribe", "params": list(topics)})
             with self._node_language():
                 _result(await self._receive(socket, REQUEST_TIMEOUT_S))
         except BaseException:
@@ -269,10 +268,8 @@ class RpcClient:
 
 
 class _Subscription(AbstractAsyncContextManager[AsyncIterator[tuple[str, Any]]]):
-    """What `RpcClient.subscribe` gives.
-
-    It is no generator: a loop that ends closes all its asynchronous generators at once, and one that is left
-    by another one which is being closed would be closed twice.
+    """What `RpcClient.subscribe` gives. It is no generator: a loop that ends closes its generators at once,
+    and one that another generator leaves while it is closed itself would be closed twice.
     """
 
     def __init__(self, client: RpcClient, topics: Sequence[str], heartbeat_s: float | None) -> None:
@@ -288,9 +285,7 @@ class _Subscription(AbstractAsyncContextManager[AsyncIterator[tuple[str, Any]]])
             raise self._client._unreachable(error) from error
         return self._client._events(self._socket)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         socket, self._socket = self._socket, None
         if socket is not None:
             await socket.close()

@@ -14,7 +14,9 @@ class ForeignNode(InvalidInput):
 
 
 class KeyMissing(InvalidInput):
-    """This needs a key: open the chain with key=NAME, a key of the data directory."""
+    """This needs a key: open the chain with key=NAME, a key of the data directory, or for an account of a
+    chain of `dev_node` with key=engram.dev_key(NAME).
+    """
 
 
 class AmountInvalid(InvalidInput, ValueError):

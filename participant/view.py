@@ -39,6 +39,13 @@ from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundSt
 
 R = TypeVar("R", bound=Record)
 
+_LISTED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "round": ". `engram round list` (in Python, chain.rounds()) shows the rounds that it holds",
+        "model": ". `engram model list` (in Python, chain.models()) shows the models that it holds",
+    }
+)
+"""What to do when a record is missing."""
 _CACHED_BLOBS: Final = 256
 _CACHED_COMPOSITIONS: Final = 8
 _ENDING: Final[Mapping[DueStep | None, str]] = MappingProxyType(
@@ -100,7 +107,12 @@ class ChainView:
         """A record at the node's head. Raises `RecordMissing`, and as `find` does."""
         record = await self.find(cls, *key_parts)
         if record is None:
-            raise RecordMissing(f"the chain has no such {cls.__name__.lower()}", got=b"".join(key_parts))
+            kind = cls.__name__.lower()
+            raise RecordMissing(
+                f"the chain holds no such {kind}, or holds it no more: it was taken back, or the node that "
+                f"answers is of another chain{_LISTED.get(kind, '')}",
+                got=b"".join(key_parts),
+            )
         return record
 
     async def wait_record(self, cls: type[R], *key_parts: bytes) -> R:

@@ -35,7 +35,7 @@ class MissingRecord(InvalidTransaction):
     """
 
     def __init__(self, kind: str, key: bytes) -> None:
-        super().__init__(f"the state holds no such {kind}", expected=key)
+        super().__init__(f"the state holds no such {kind}", got=key)
         self.code = f"missing_{kind}"
 
 

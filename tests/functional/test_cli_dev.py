@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engram.library import nodes
+from engram.library.dev_keys import dev_key
 from engram.node.config import Config
 from engram.node.threaded import running_node
 from engram.primitives.keys import format_address
@@ -16,7 +17,7 @@ from tests.support.dev_node import served_shell
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
     spec = nodes.dev_spec(("alice",))
-    miner = format_address(nodes.dev_key("miner").address, spec.hrp)
+    miner = format_address(dev_key("miner").address, spec.hrp)
     config = Config(data_dir=tmp_path, rpc_port=0, p2p_port=0, mine=True, miner_address=miner)
     with running_node(config, spec):
         yield Shell(tmp_path, {})

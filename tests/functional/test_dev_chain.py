@@ -16,8 +16,9 @@ import engram
 from engram.consensus.chainspec import Allocation, ChainSpec, dev, local
 from engram.library import nodes
 from engram.library.chain import AsyncChain
+from engram.library.dev_keys import dev_key
 from engram.library.errors import OptionInvalid
-from engram.library.nodes import dev_key, dev_spec
+from engram.library.nodes import dev_spec
 from engram.library.sync import SyncChain
 from engram.node.client import call_once
 from engram.node.config import Config

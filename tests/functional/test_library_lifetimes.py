@@ -229,7 +229,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("how", _HELD)
 def test_events_that_somebody_still_holds_end_in_silence(chain: SyncChain, how: str) -> None:
-    """Python printed that a generator did not stop, when a loop closed the stream's generators all at once."""
+    """A loop closed the generators of a stream all at once, and Python printed that one did not stop."""
     program = f"import asyncio, itertools, sys, engram\nurl = sys.argv[1]\n{_HELD[how]}\nprint('ended')"
     done = subprocess.run(
         [sys.executable, "-c", program, chain.url], capture_output=True, text=True, check=False

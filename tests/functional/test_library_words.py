@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import engram
 from engram import SyncChain, SyncModel
 from engram.library.errors import OptionInvalid
+from engram.node.errors import RemoteError
 from engram.participant.datasets import Dataset
+from engram.participant.errors import KeyMissing, RecordMissing
 from engram.participant.tables.mapping import DataMapping
 from engram.primitives.errors import BadAddress
 
@@ -110,3 +113,48 @@ def test_why_a_round_was_not_decided_is_told(data: Dataset) -> None:
     assert outcome.why == ("no update became a candidate",)
     assert outcome.updates == ()
     assert str(outcome) == f"round {outcome.round[:12]} is kept\nno update became a candidate"
+
+
+def test_a_chain_that_is_opened_from_elsewhere_knows_the_names_of_dev_accounts(tmp_path: Path) -> None:
+    """It said that none are known, to a program that acts as one of them."""
+    with (
+        engram.dev_node(("alice", "bob")) as node,
+        engram.connect(node.url, data_dir=tmp_path, key=engram.dev_key("alice")) as chain,
+    ):
+        before = chain.account("bob").balance
+        chain.transfer("bob", 1)
+        chain.transfer(engram.dev_key("bob"), 2)
+        assert chain.account(engram.dev_key("bob")) == chain.account("bob") == node.using("bob").account()
+        assert chain.account("bob").balance == before + 3
+        with pytest.raises(BadAddress, match="neither an address"):
+            chain.account("carol")  # to whom this chain gave nothing
+        with pytest.raises(BadAddress, match="or a PrivateKey") as caught:
+            chain.account(engram.dev_key("bob").address)  # type: ignore[arg-type]
+        assert "\\x" not in str(caught.value)
+    with engram.localnet(1, ("alice",)) as (worked,), engram.connect(worked.url, data_dir=tmp_path) as reader:
+        with pytest.raises(BadAddress):
+            reader.account("alice")  # its blocks cost work, so names there mean nothing
+        with pytest.raises(KeyMissing, match=r"engram\.dev_key"):
+            reader.transfer(worked.address, 1)
+
+
+def test_a_round_that_was_taken_back_is_named(tmp_path: Path, data: Dataset) -> None:
+    """Whoever played it heard that there is no such round, and not why or what to do."""
+    with engram.dev_node(("alice", "bob")) as alice:
+        start = alice.snapshot()
+        opened = alice.open_round(data.features, data.labels, hidden=(2,), rows=50)
+        played = alice.using("bob").round(opened.id)
+        alice.revert(start)
+        for play in (opened.run, lambda: played.participate(data.features, data.labels)):
+            with pytest.raises(RecordMissing, match=r"holds it no more.*taken back.*chain\.rounds\(\)"):
+                play()
+        for look in (opened.info, opened.wait):
+            with pytest.raises(
+                RemoteError, match=r"holds it no more.*taken back.*chain\.rounds\(\)"
+            ) as caught:
+                look()
+            assert (caught.value.code, caught.value.got) == ("missing_round", opened.id)
+        with engram.connect(alice.url, data_dir=tmp_path) as other:
+            with pytest.raises(RemoteError, match=r"data_dir=FOLDER") as refused:
+                other.snapshot()
+            assert refused.value.code == "unauthorized"
