@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -58,8 +59,21 @@ class NamedNetwork:
         return f"NamedNetwork({self.network!r}, {listed(self.names, 'classes')})"
 
     def features(self, X: npt.ArrayLike) -> Features:
-        """X as the network takes it, (rows, inputs) uint8."""
+        """X as the network takes it, (rows, inputs) uint8.
+
+        None and NaN are missing values, which the mapping fills if it was made with --missing mean.
+        """
         values = np.asarray(X)
+        if values.dtype.kind == "O" and not any(isinstance(each, str) for each in values.flat):
+            with suppress(TypeError, ValueError):  # what is no number is refused below
+                values = values.astype(np.float64)  # None becomes NaN
+        if values.ndim >= 2 and values.dtype.kind in "OUS":
+            raise DatasetMismatch(
+                "X holds text or other things that are no numbers: give the numbers themselves, and None or "
+                "NaN for a value that is missing",
+                expected="numbers",
+                got=str(values.dtype),
+            )
         if values.ndim < 2 or values.dtype.kind not in "uif":
             raise DatasetMismatch(
                 "X holds no rows of numbers", expected=("rows", self.mapping.inputs), got=values.shape

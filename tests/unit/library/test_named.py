@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,9 +56,9 @@ def test_a_class_that_the_mapping_does_not_know_has_its_number() -> None:
     assert NETWORK.with_mapping(short).names == ("calm", "1")
 
 
-@pytest.mark.parametrize("missing", [np.nan, np.inf])
-def test_missing_values_are_filled_or_refused(missing: float) -> None:
-    rows = [[missing, 5.0], [0.0, 1.0]]
+@pytest.mark.parametrize("missing", [np.nan, np.inf, None])
+def test_missing_values_are_filled_or_refused(missing: float | None) -> None:
+    rows: Any = [[missing, 5.0], [0.0, 1.0]]
     with pytest.raises(ValuesMissing):
         NETWORK.with_mapping(MAPPING).predict(rows)
     filled = DataMapping(2, ("calm", "storm"), (-1.0, 0.0), (1.0, 10.0), fill=(1.0, 5.0))
@@ -69,8 +70,10 @@ def test_what_does_not_fit_is_named(named: NamedNetwork, tmp_path: Path) -> None
         named.evaluate(X, ["calm", "hail", "calm", "storm"])
     with pytest.raises(MappingMismatch):
         named.predict([[1.0, 2.0, 3.0]])
-    with pytest.raises(DatasetMismatch):
-        named.predict([["calm", "storm"]])
+    for text in ([["calm", "storm"]], np.array([["1", None]], dtype=object)):
+        with pytest.raises(DatasetMismatch, match="X holds text") as refused:
+            named.predict(text)
+        assert refused.value.expected == "numbers"
     with pytest.raises(MappingMismatch):
         NETWORK.with_mapping(DataMapping(3, ("calm",), (0.0,), (1.0,)))
     broken = tmp_path / "broken.mapping.json"
