@@ -198,11 +198,16 @@ async def _end(held: _Held) -> None:
     """Cancels every other task of this loop, waits until all have ended, closes the streams that somebody
     still holds, and leaves what was entered, in this order: a stream is closed while its connection stands.
     """
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    await _cancel_others()
     await asyncio.gather(*(stream.aclose() for stream in list(held.streams)), return_exceptions=True)
     while held.entered:
         await held.entered.pop().__aexit__(None, None, None)
     await asyncio.get_running_loop().shutdown_asyncgens()
+    await _cancel_others()  # aiohttp may have begun a ping of a stream meanwhile
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
