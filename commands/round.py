@@ -45,7 +45,8 @@ def command() -> None:
     A round is a contest for the next version of a model. Its opener commits to parts of a data set, and the
     chain draws which parts are revealed first and which stay sealed. Authors commit to updates that they have
     trained, then reveal them. In the end witnesses and opener open what they have sealed, everybody has the
-    updates scored on it, and the best update wins.
+    updates scored on it. In each epoch the update that leaves the least loss takes the lead, in a later epoch
+    only if it leaves an eighth less than the leader before; the last leader wins.
 
     ROUND is the beginning of a round's id. Without ROUND, a command takes the open round, or the one opened
     last if none is open.

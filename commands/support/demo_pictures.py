@@ -46,11 +46,13 @@ WHO: Final = MappingProxyType(
         "base_mismatch": "the forger changed what is frozen",
     }
 )
-
-
+TOO_SMALL: Final = "gain_too_small"
+"""The code of an update that is better than the leader of an earlier epoch, but not by enough."""
 _LEGEND: Final = (
-    "revealed: loss a row, in nats, where authors could look. left: of the loss of a guess, what is left on"
-    " unseen rows; the least wins, whoever has more rows right. right: unseen rows answered rightly."
+    "revealed: loss a row, in nats, where authors could look. left: how much of the loss to beat is left on"
+    " unseen rows; that loss is a guess's in the first round, and the version before's in a growth. right:"
+    " unseen rows answered rightly. The update of an epoch that leaves the least takes the lead, but in a"
+    " later epoch only if it leaves at least an eighth less than the leader before."
 )
 
 
@@ -94,9 +96,9 @@ def scoreboard(rows: Iterable[ScoreRow]) -> Group:
 
 
 def _best(rows: Iterable[ScoreRow]) -> Iterator[ScoreRow]:
-    """Without the further updates of an author, and the repetitions of a cheat."""
+    """Without the further updates of an author, and the repetitions of a cheat; winners first."""
     seen: set[tuple[int, str, str]] = set()
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (row.round, row.outcome != "won")):
         key = row.round, row.author, row.code if row.outcome == "caught" else ""
         if key not in seen:
             seen.add(key)
@@ -155,6 +157,8 @@ def _result(row: ScoreRow) -> Text:
         case "caught":
             code = row.code.split(", ")[0]
             return Text(f"caught: {CHEATS.get(code, code)}", style=CAUGHT)
+        case "beaten" if row.code == TOO_SMALL:
+            return Text("beaten: did not beat the earlier leader by an eighth")
         case outcome:
             return Text(outcome)
 

@@ -4,8 +4,6 @@ end.
 
 from __future__ import annotations
 
-import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.rule import Rule
@@ -23,6 +21,7 @@ from rich.text import Text
 from engram.commands.support.demo_pictures import CAUGHT, network, round_bar, scoreboard, sentences
 from engram.commands.support.output import console_for, short
 from engram.commands.support.pictures import svg
+from engram.commands.support.shell_path import missing_path
 from engram.participant.coins import format_coins
 from engram.participant.demo.report import DemoReport, ScoreRow, VersionRow
 from engram.participant.demo.stage import RoundNow, Stage
@@ -51,19 +50,20 @@ def show_report(
 ) -> None:
     """Prints what came of the demonstration: scoreboard, network, three sentences, how to check the proof.
 
-    The tables of all numbers follow with `details`, and always where no terminal is. `picture`: an SVG file
-    that gets what people see first.
+    The tables of all numbers stand before the sentences with `details`, and always where no terminal
+    is. `picture`: an SVG file that gets what people see first.
     """
     console = _console(to_stderr)
     console.print()
-    console.print(summary(report))
+    _print(console, _pictures(report))
     if details or not console.is_terminal:
         for table in (_versions(report), _groups(report), _attacks(report)):
             console.print()
-            console.print(table)
+            _print(console, table)
         console.print()
         for line in _LEGEND:
-            console.print(Text(line))
+            console.print(Text(line), soft_wrap=not console.is_terminal)
+    _print(console, _told(report))
     console.print()
     for line in _facts(report):
         console.print(Text(line), soft_wrap=True)  # unbroken, so that a command that is copied stays one
@@ -73,8 +73,25 @@ def show_report(
 
 def summary(report: DemoReport) -> Group:
     """The scoreboard, the network before and after the growth, and three sentences."""
-    said = [Padding(Text(sentence), (1, 0, 0, 0)) for sentence in sentences(report)]
-    return Group(scoreboard(report.scores), Text(), network(report), *said)
+    return Group(_pictures(report), _told(report))
+
+
+def _pictures(report: DemoReport) -> Group:
+    return Group(scoreboard(report.scores), Text(), network(report))
+
+
+def _told(report: DemoReport) -> Group:
+    return Group(*(Padding(Text(sentence), (1, 0, 0, 0)) for sentence in sentences(report)))
+
+
+def _print(console: Console, shown: RenderableType) -> None:
+    """Prints it; where no terminal is, without the blanks that fill each line to the console's width."""
+    if console.is_terminal:
+        console.print(shown)
+        return
+    for line in console.render_lines(shown, pad=False):
+        text = "".join(segment.text for segment in line)
+        console.print(Text(text.rstrip()), soft_wrap=True)
 
 
 class _Lines:
@@ -209,8 +226,8 @@ def _facts(report: DemoReport) -> Iterator[str]:
     if report.proof is not None:
         proof = report.proof
         yield f"proof: {proof.path}"
-        if shutil.which("engram") is None:
-            yield f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+        if (path := missing_path()) is not None:
+            yield path
         yield f"engram verify {proof.path} --chain {proof.chain} --checkpoint {proof.checkpoint}"
     yield f"it took {report.seconds} s"
 

@@ -73,13 +73,15 @@ class ScoreRow:
     unseen_loss: float | None
     """Mean loss on the parts that nobody had seen, nats; None if it was not scored there."""
     share: float | None
-    """What is left there of the loss of the network to beat, on the side where that is more: it decides."""
+    """What is left there of the baseline's loss, on the side where that is more. The least of an epoch takes
+    the lead, in a later epoch only if it is at most seven eighths of the share of the leader before.
+    """
     accuracy: float | None
     """The share of these rows that it has right."""
     outcome: str
     """`standing` while the round is open, then `won`, `beaten` or `caught`."""
     code: str = ""
-    """Why it was refused, or could not take the lead, as codes."""
+    """Why it was refused, or did not take the lead, as codes."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 
 from engram.nn.growth import Policy
 from engram.node.client import RpcClient
+from engram.node.rpc.outcomes import outcomes
 from engram.participant import adversaries, round_plan
 from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
@@ -94,7 +95,7 @@ class Standing:
     share: float | None
     """What is left of the baseline's loss, on the side where that is more; None if not scored."""
     reasons: tuple[str, ...]
-    """Why it could not take the lead; empty if it could."""
+    """Why it did not take the lead, as the codes of `node/rpc/outcomes.py`; empty if it did."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,9 @@ class Rounds:
 
     async def _standings(self, round_id: Hash) -> list[Standing]:
         """All candidates, as the node judges them in the last state in which the round was open."""
-        verdicts = await self._view.client.call("round_verdicts", id=round_id)
+        client = self._view.client
+        verdicts = await client.call("round_verdicts", id=round_id)
+        ended = {**await client.call("round_get", id=round_id), "verdicts": verdicts, "commits": []}
         hrp, name = (await self._view.spec()).hrp, self._scene.cast.name
         return [
             Standing(
@@ -236,9 +239,9 @@ class Rounds:
                 sum(group["rows"] for group in verdict["groups"]),
                 verdict["correct"],
                 None if share is None else round(share["loss"] / share["baseline"], 4),
-                tuple(verdict["reasons"]),
+                tuple(told["reasons"]),
             )
-            for verdict in verdicts
+            for verdict, told in zip(verdicts, outcomes(ended), strict=True)
             for share in (verdict["share"],)
         ]
 

@@ -11,15 +11,16 @@ from engram.participant.demo.scene import Scene
 
 
 def report_scores(scene: Scene, played: DemoRound) -> None:
-    """Adds the updates of a round that has ended to the report, the least share of the baseline first.
+    """Adds the updates of a round that has ended to the report: the winner, then the least share first.
 
-    What was refused at once stands last.
+    What was refused at once stands last. The winner is the last update that took the lead. Another one may
+    have a lower share: a later epoch must leave at most seven eighths of what the leader before it left.
     """
     number, round_ = scene.report.rounds, played.round
     open_rows = round_.terms.rows * len(round_.validation_opened)
     winner = scene.cast.name(round_.winner)
-    admitted = [standing for standing in played.standings if standing.author == winner]
-    won = min(admitted, key=_share, default=None)
+    led = [each for each in played.standings if each.author == winner and not each.reasons]
+    won = max(led, key=lambda standing: standing.epoch, default=None)
 
     def row(standing: Standing) -> ScoreRow:
         scored = standing.unseen_rows > 0
@@ -37,11 +38,11 @@ def report_scores(scene: Scene, played: DemoRound) -> None:
         )
 
     rows = [row(standing) for standing in played.standings]
-    rows.sort(key=_share)
+    rows.sort(key=lambda row: (row.outcome != "won", _share(row)))
     for score in (*rows, *played.refused):
         scene.stage.score(score)
         scene.report.scores.append(score)
 
 
-def _share(row: ScoreRow | Standing) -> float:
+def _share(row: ScoreRow) -> float:
     return inf if row.share is None else row.share

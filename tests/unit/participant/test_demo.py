@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 
@@ -9,8 +12,12 @@ from engram.commands.support.failures import report
 from engram.participant.datasets import Dataset
 from engram.participant.demo.cast import AUTHORS, PURSE, Cast
 from engram.participant.demo.data import DIGITS, NEW_CLASSES, OLD_CLASSES, DemoData, demo_data
-from engram.participant.demo.report import expect, mean_loss
+from engram.participant.demo.report import DemoReport, ScoreRow, expect, mean_loss
+from engram.participant.demo.rounds import DemoRound, Standing
+from engram.participant.demo.scene import Scene
+from engram.participant.demo.scores import report_scores
 from engram.participant.errors import NotEnoughRows, UnexpectedOutcome
+from engram.statemachine.rounds.records import Round
 
 
 def shares(data: DemoData) -> list[Dataset]:
@@ -75,3 +82,30 @@ def test_an_unexpected_outcome_is_an_error_with_a_status(capsys: pytest.CaptureF
 
 def test_a_mean_loss_is_in_nats_a_row() -> None:
     assert mean_loss(3 << 24, 2) == 1.5
+
+
+def test_the_winner_is_the_last_leader_and_not_whoever_has_the_least_left() -> None:
+    """Alice leads from the first epoch on; neither bob nor herself beats that by an eighth in the second."""
+
+    def standing(author: str, epoch: int, share: float, *reasons: str) -> Standing:
+        return Standing(author, epoch, 2**24, 2**24, 40, 30, share, reasons)
+
+    opened = SimpleNamespace(terms=SimpleNamespace(rows=40), validation_opened=("part",), winner=b"alice")
+    standings = [
+        standing("bob", 1, 0.28, "gain_too_small"),
+        standing("alice", 1, 0.29, "not_best_of_epoch"),
+        standing("alice", 0, 0.3),
+    ]
+    told: list[ScoreRow] = []
+    scene = SimpleNamespace(
+        report=DemoReport("digits", 0, rounds=1),
+        cast=SimpleNamespace(name=bytes.decode),
+        stage=SimpleNamespace(score=told.append),
+    )
+    report_scores(cast(Scene, scene), DemoRound(cast(Round, opened), {}, {}, standings, None, []))
+    assert [(row.author, row.epoch, row.outcome, row.code) for row in scene.report.scores] == [
+        ("alice", 0, "won", ""),
+        ("bob", 1, "beaten", "gain_too_small"),
+        ("alice", 1, "beaten", "not_best_of_epoch"),
+    ]
+    assert told == scene.report.scores

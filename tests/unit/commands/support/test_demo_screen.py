@@ -142,6 +142,31 @@ def test_a_pipe_gets_everything_and_no_colours(
     assert "\x1b" not in raw
     assert any(line.startswith("MACs") for line in lines)
     assert any("caught: changed frozen weights" in line for line in lines)
+    assert [line for line in lines if line != line.rstrip()] == []
+    learned, macs, height = (
+        next(number for number, line in enumerate(lines) if line.startswith(begin))
+        for begin in ("Learned:", "MACs", "old logits")
+    )
+    assert macs < learned < height, "the sentences stand after the tables, right above the commands they name"
+
+
+def test_a_row_with_less_left_that_lost_says_why(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = [
+        ScoreRow(1, "bob", 1, 0.07, 0.09, 0.28, 0.98, "beaten", "gain_too_small"),
+        ScoreRow(1, "alice", 1, 0.07, 0.09, 0.29, 0.97, "beaten", "not_best_of_epoch"),
+        ScoreRow(1, "alice", 0, 0.08, 0.1, 0.3, 0.97, "won"),
+    ]
+    monkeypatch.setattr(REPORT, "scores", close)
+    _, lines = shown(capsys, monkeypatch, terminal=True)
+    rows = [line.split() for line in lines]
+    alice, bob = (next(n for n, row in enumerate(rows) if name in row[:2]) for name in ("alice", "bob"))
+    assert rows[alice] == ["1", "alice", "1", "0.0800", "30.0%", "97.0%", "won"]
+    assert alice < bob
+    told = " ".join(" ".join(lines).split())
+    assert "beaten: did not beat the" in told
+    assert "only if it leaves at least an eighth less than the leader before" in told
 
 
 def test_a_terminal_without_colours_loses_no_word(
