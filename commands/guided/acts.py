@@ -207,6 +207,7 @@ async def _outcome(ground: Playground, round_id: str) -> Facts:
     from engram.commands.support.round_fields import status_name
     from engram.commands.support.verdicts import with_verdicts
     from engram.node.rpc.outcomes import outcomes, reasons
+    from engram.statemachine.rounds.records import RoundKind
 
     async with await ground.chain() as chain:
         ended = await with_verdicts(chain.client, await chain.client.call("round_get", id=round_id))
@@ -222,8 +223,17 @@ async def _outcome(ground: Playground, round_id: str) -> Facts:
         {"author": ground.named(each["author"]), "paid": each["paid"], "why": each["why"]}
         for each in outcomes(ended)
     ]
-    winner = ground.named(str(ended["winner"]))
-    return {"round": round_id, "status": status, "winner": winner, "updates": told}
+    won = next(each for each in reversed(ended["verdicts"]) if each["rung"])
+    grows = ended["terms"]["kind"] == RoundKind.GROW
+    forgotten = sum(group["forgotten"] for group in won["groups"])
+    return {
+        "round": round_id,
+        "status": status,
+        "winner": ground.named(str(ended["winner"])),
+        "updates": told,
+        "old_rows": sum(part["old"] for part in ended["unseen"]) if grows else 0,
+        "forgotten": forgotten,
+    }
 
 
 async def show_model(ground: Playground) -> Facts:

@@ -13,6 +13,7 @@ from engram.commands.guided import acts
 from engram.commands.guided.narrator import Narrator
 from engram.commands.guided.playground import MARK_NAME, PASSPHRASE, Playground, prepare, running
 from engram.commands.guided.steps import CHAPTERS, MODEL, STEPS, Step
+from engram.commands.support.shell_path import missing_path
 from engram.participant.finding import SHOWN_DIGITS
 
 
@@ -49,7 +50,21 @@ def _lead(folder: Path, narrator: Narrator) -> bool:
         if begin:
             narrator.say()
             narrator.say(f"Done already: {', '.join(step.title for step in STEPS[:begin])}.")
-        return all(_walk(ground, step) for step in STEPS[begin:])
+        is_whole = all(_walk(ground, step) for step in STEPS[begin:])
+        if is_whole and narrator.waits:
+            narrator.say()
+            narrator.say(
+                "The node runs on until you press Enter. Draw a digit now, and the grown model answers:"
+            )
+            narrator.line(f"  {page_of(url)}#/draw/{asyncio.run(_model(ground))}")
+            narrator.pause("Enter ends the play and stops its node")
+        return is_whole
+
+
+async def _model(ground: Playground) -> str:
+    """The id of the model."""
+    async with await ground.chain() as chain:
+        return (await chain.model()).id
 
 
 async def _next_step(ground: Playground) -> int:
@@ -119,9 +134,11 @@ def _welcome(narrator: Narrator, folder: Path, *, is_new: bool) -> None:
     )
     narrator.say()
     narrator.say(
-        "While it runs, you can look around in a second terminal, or type the commands that it shows there"
-        " instead of Enter here, after this one:"
+        "To do a step yourself, type its commands in a second terminal, then press Enter here. To see what"
+        " the options of a command mean, add --help, as in `engram round open --help`. Begin there with:"
     )
+    if (path := missing_path()) is not None:
+        narrator.line(f"  {path}")
     narrator.line(f"  export ENGRAM_DATA_DIR={_quoted(folder.absolute())} ENGRAM_PASSPHRASE={PASSPHRASE}")
 
 
@@ -132,7 +149,7 @@ def _farewell(narrator: Narrator, folder: Path) -> None:
     narrator.say("That was a round, and a growth.", style="bold")
     narrator.line("  Where everything is, the chain, the keys, the proof and the model's integers:")
     narrator.line(f"    {folder}")
-    narrator.line("  How to look at the chain, the second command in a second terminal:")
+    narrator.line("  How to start its node again, and look at the chain from a second terminal:")
     narrator.line(f"    engram run --dev --data-dir {place}")
     narrator.line(f"    engram explore --data-dir {place}")
     narrator.line("  How to delete it:")

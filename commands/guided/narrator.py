@@ -84,6 +84,10 @@ class Narrator:
         )
         return str(answer).strip().lower() != STOP
 
+    def pause(self, text: str) -> None:
+        """Waits for Enter, after saying what it does."""
+        click.prompt(f"\n{text}", default="", show_default=False, prompt_suffix=": ")
+
     @contextmanager
     def round_bar(self) -> Iterator[None]:
         """While the block runs, `phase` moves a bar on a terminal; elsewhere it prints a line a phase."""

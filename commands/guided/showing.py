@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from engram.commands.guided.acts import NETWORK_NAME, PROOF_NAME
 from engram.commands.guided.playground import Playground
 
 Show = Callable[[Playground, dict[str, Any]], None]
@@ -42,7 +43,17 @@ def outcome(ground: Playground, facts: dict[str, Any]) -> None:
     for update in facts["updates"]:
         for why in update["why"]:
             ground.narrator.say(f"  {update['author']}: {why}", indent="    ")
-    ground.narrator.say("  The less is left, the better; `engram glossary baseline` says of what.")
+    if facts["old_rows"]:
+        ground.narrator.say(
+            f"  Of {facts['old_rows']} rows of old digits, the growth gets {facts['forgotten']} wrong that"
+            " the model had right before.",
+            indent="  ",
+        )
+    ground.narrator.say(
+        "  What is left is the part of the baseline's loss that an update has not removed. This round has one"
+        " epoch, so the least wins. `engram glossary baseline` says what the baseline is.",
+        indent="  ",
+    )
 
 
 def versions(ground: Playground, facts: dict[str, Any]) -> None:
@@ -71,10 +82,13 @@ def prediction(ground: Playground, facts: dict[str, Any]) -> None:
 
 
 def proof(ground: Playground, facts: dict[str, Any]) -> None:
-    """What was proved, and where the files are."""
+    """The verdict, what it means in three sentences, and where the files are."""
     ground.narrator.say("accepted" if facts["accepted"] else "not accepted", style="bold")
-    for sentence in map(ground.named, facts["proves"]):
-        ground.narrator.say(f"- {sentence}", indent="  ")
+    ground.narrator.say(
+        f"The file {PROOF_NAME} proves that version 1 was the current one at the block that you trust, who"
+        f" made it, and with what loss it won. The integers in {NETWORK_NAME} are that version, to the last"
+        " bit. `engram verify` says with the commands above what else is proved, and what is not."
+    )
     ground.narrator.line(f"\n  {facts['proof']}\n  {facts['network']}")
 
 

@@ -92,8 +92,8 @@ STEPS: Final = (
         "The round",
         "Now all four play at once. The chain draws some of dev's parts and dev opens them; alice and bob"
         " train on rows of their own, commit to their updates, and reveal them; then carol and dev open what"
-        " was sealed. Every node computes every loss again, to the last bit, and the best update wins. Blocks"
-        " wait for all four, so nobody misses a phase.",
+        " was sealed. Every node computes every loss again, to the last bit, and the update that leaves the"
+        " least of it wins. Blocks wait for all four, so nobody misses a phase.",
         FOUNDING.play_commands(),
         acts.play_founding,
         showing.outcome,
@@ -154,8 +154,9 @@ STEPS: Final = (
         "play-growth",
         2,
         "The second round",
-        "alice and carol train new neurons beside the frozen ones. The chain judges them on new digits and on"
-        " old ones: a growth that forgets what the model knew is refused.",
+        "carol and dev train new neurons beside the frozen ones, and alice sits out: somebody else's neurons"
+        " shall stand beside the first ones. The chain judges them on new digits and on old ones: a growth"
+        " that forgets too much of what the model knew is refused.",
         GROWTH.play_commands(),
         acts.play_growth,
         showing.outcome,

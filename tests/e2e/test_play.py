@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shlex
 import shutil
 import signal
@@ -18,6 +19,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import click
 import pytest
@@ -161,6 +163,7 @@ def test_a_person_is_told_each_step_and_stops_when_they_like(begun: Path, tmp_pa
     terminal = Terminal(folder)
     told = terminal.read_until(ASK)
     assert "This play was begun before" in told
+    assert "engram round open --help" in " ".join(told.split())
     assert "Done already: Keys" in told
     assert "engram tx send alice 20 --key dev" in told or "engram round open" in told
     while "Founding a model" not in told:
@@ -199,7 +202,27 @@ def test_a_killed_play_goes_on_and_pays_nothing_twice(begun: Path, tmp_path: Pat
     assert (found["dev", "transfer"], found["dev", "open_round"], found["bob", "open_round"]) == (3, 1, 1)
     assert found["carol", "seal_part"] == 1
     commits = Counter({who: count for (who, kind), count in found.items() if kind == "commit_update"})
-    assert commits == {"alice": 2, "bob": 1, "carol": 1}
+    assert commits == {"alice": 1, "bob": 1, "carol": 1, "dev": 1}
+    assert results["play"]["old_rows"] == 0
+    growth = results["play-growth"]
+    assert 0 <= growth["forgotten"] < growth["old_rows"]
+    ends_when_told(folder)
+
+
+def ends_when_told(folder: Path) -> None:
+    """The node of a play that is over answers until the person presses Enter: that is when they can draw."""
+    terminal = Terminal(folder)
+    for _ in range(2):  # the two steps at the end that only look
+        terminal.read_until(ASK)
+        terminal.type("\r")
+    told = terminal.read_until("stops its node: ")
+    found = re.search(r"http://\S+#/draw/[0-9a-f]{64}", told)
+    assert found is not None
+    with urlopen(found[0]) as page:
+        assert page.status == 200
+    terminal.type("\r")
+    assert f"engram run --dev --data-dir {folder}" in terminal.read_until("How to delete it")
+    assert terminal.ended() == 0
 
 
 def test_without_a_terminal_it_asks_for_yes(tmp_path: Path) -> None:
