@@ -124,7 +124,8 @@ def _head(head: dict[str, Any], *, has_work: bool) -> str:
 
 
 def _blocks(pace: dict[str, Any], reorgs: dict[str, Any]) -> str:
-    words = [f"one is due every {pace['due_s']:g} s"]
+    due = f"one is due every {pace['due_s']:g} s"
+    words = ["they come while transactions wait or a round runs" if pace["on_demand"] else due]
     if pace["mean_s"] is not None:
         words.append(f"the last {pace['blocks']} took {pace['mean_s']:.3g} s each")
     if pace["network_hashes_per_s"] is not None:

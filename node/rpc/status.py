@@ -132,6 +132,7 @@ def _pace(gauges: Gauges, spec: ChainSpec) -> dict[str, Any]:
     blocks, seconds = gauges.pace_blocks, gauges.pace_s
     return {
         "due_s": spec.block_time_ms / 1000,
+        "on_demand": gauges.on_demand,
         "mean_s": round(seconds / blocks, 3) if blocks else None,
         "blocks": blocks,
         "network_hashes_per_s": round(gauges.pace_work / seconds) if seconds > 0 and has_work(spec) else None,

@@ -127,6 +127,8 @@ class BlockPace(TypedDict):
     """How fast blocks come."""
 
     due_s: float
+    on_demand: bool
+    """Whether this node makes blocks only while transactions wait or a round runs."""
     mean_s: float | None
     """Of the last blocks; null where there is none yet."""
     blocks: int

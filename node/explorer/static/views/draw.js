@@ -141,7 +141,7 @@ class Desk {
 
   blank() {
     this.about.textContent = "No rows of this model's rounds are open yet: there is none to load.";
-    this.ask(new Array(this.model.inputs).fill(0));
+    this.take(new Array(this.model.inputs).fill(0));
   }
 
   /** Loads the next opened row of the chosen class, from the parts of the latest round on. */
@@ -163,7 +163,7 @@ class Desk {
       this.show(row.values);
     } catch (error) {
       this.about.textContent = `No row could be loaded: ${error.message}.`;
-      if (this.wanted === null && !this.said.textContent) this.ask(new Array(this.model.inputs).fill(0));
+      if (this.wanted === null && !this.said.textContent) this.take(new Array(this.model.inputs).fill(0));
     }
   }
 
@@ -198,6 +198,12 @@ class Desk {
 
   show(values) {
     if (this.sheet) this.sheet.show(values, this.side, this.full);
+    this.take(values);
+  }
+
+  /** Asks about a row that nobody typed, and puts it into the fields if there are some. */
+  take(values) {
+    if (!this.sheet) this.type(values);
     this.ask(values);
   }
 
@@ -212,7 +218,6 @@ class Desk {
   ask(values) {
     this.wanted = values;
     if (this.sheet) drawRow(this.seen, values, this.side, this.full);
-    else this.type(values);
     if (!this.busy) this.answering();
   }
 
@@ -243,7 +248,9 @@ class Desk {
     const chance = chances(prediction.logits)[prediction.class];
     this.said.textContent = values.some((value) => value)
       ? `Class ${prediction.class}, by ${(chance * 100).toFixed(1)}%`
-      : "The paper is empty.";
+      : this.sheet
+        ? "The paper is empty."
+        : "All numbers are 0.";
     refill(this.answer, bars(prediction));
     refill(this.who, who(now));
     if (before) refill(this.compared, sideBySide(before, now));
@@ -254,21 +261,22 @@ class Desk {
     if (this.last) this.ask(this.last);
   }
 
-  /** The row as numbers to type, of models whose rows are no pictures. */
+  /** The row as numbers to type or paste, if it is no picture. The fields stay while one types. */
   type(values) {
-    if (this.fields.contains(document.activeElement)) return;
+    this.typed = [...values];
     const change = (index) => (event) => {
-      const typed = Math.min(255, Math.max(0, Math.round(Number(event.target.value)) || 0));
-      event.target.value = String(typed);
+      this.typed[index] = featureOf(event.target.value);
+      event.target.value = String(this.typed[index]);
       this.about.textContent = "Your own numbers.";
-      this.ask(this.last.with(index, typed));
+      this.ask([...this.typed]);
     };
+    const heard = (index) => ({ change: change(index), paste: (event) => this.pasted(event, index) });
     const field = (value, index) =>
       h(
         "label",
         {},
         `${index + 1} `,
-        h("input", { type: "number", min: 0, max: 255, value, on: { change: change(index) } }),
+        h("input", { type: "number", min: 0, max: 255, value, on: heard(index) }),
       );
     refill(
       this.fields,
@@ -277,10 +285,38 @@ class Desk {
     );
   }
 
+  /** Takes several pasted numbers, from that field on. The browser pastes a single one. */
+  pasted(event, index) {
+    const words = event.clipboardData.getData("text").split(/[\s,;]+/).filter(Boolean);
+    if (words.length < 2) return;
+    event.preventDefault();
+    const wrong = words.find((word) => !Number.isFinite(Number(word)));
+    if (wrong !== undefined) {
+      this.about.textContent = `Nothing was pasted: "${wrong.slice(0, 20)}" is no number.`;
+      return;
+    }
+    const room = this.typed.length - index;
+    words.slice(0, room).forEach((word, place) => {
+      this.typed[index + place] = featureOf(word);
+    });
+    [...this.fields.querySelectorAll("input")].forEach((field, place) => {
+      field.value = String(this.typed[place]);
+    });
+    const taken = `${Math.min(room, words.length)} numbers were pasted, from number ${index + 1} on`;
+    const over = words.length - room;
+    this.about.textContent = over > 0 ? `${taken}; ${over} more found no field.` : `${taken}.`;
+    this.ask([...this.typed]);
+  }
+
   close() {
     this.open = false;
     this.scheme.removeEventListener("change", this.repaint);
   }
+}
+
+/** What a text stands for in a row: a whole number from 0 to 255. */
+function featureOf(text) {
+  return Math.min(255, Math.max(0, Math.round(Number(text)) || 0));
 }
 
 /** The version to compare with: the last one before the model began to grow; null if it has not grown. */

@@ -24,7 +24,10 @@ const LEARNING =
 const FEW =
   "The chain has recorded one score for each kept part so far; the command engram model score pays for more.";
 const VERSIONS =
-  "❄ means that the neurons are fixed for ever. MACs are the multiplications of one prediction.";
+  "❄ means that the neurons are fixed for ever. MACs a row are what the chain charges for one row: " +
+  "its multiplications, and the rest of a node's work as so many multiplications.";
+const CHARGED =
+  "which are the multiplications of integers that it takes, and the rest of a node's work as so many of them.";
 const LAYERS =
   "A convolution is one small window of weights that moves over a picture; a dense neuron has a weight for " +
   "each value that it reads.";
@@ -203,7 +206,7 @@ function layers({ layers: widths, layer_kinds: kinds, classes, macs_per_row: mac
     { head: "Made of", cell: (layer) => layer.made, wide: true },
   ];
   return [
-    h("p", { class: "muted" }, `${count(macs)} multiplications for a row, in integers. ${LAYERS}`),
+    h("p", { class: "muted" }, `A row is charged ${count(macs)} MACs, ${CHARGED} ${LAYERS}`),
     table("Layers of the network", columns, [...rows, last]),
   ];
 }

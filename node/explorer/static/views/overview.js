@@ -59,7 +59,9 @@ const roundColumns = [
 
 function figuresOf(status, head) {
   const { pace, mempool, peers } = status;
-  const due = `a block is due every ${duration(pace.due_s)}`;
+  const due = pace.on_demand
+    ? "blocks come when transactions wait or a round runs"
+    : `a block is due every ${duration(pace.due_s)}`;
   const mean = pace.mean_s === null ? due : `${due}, came every ${duration(pace.mean_s)}`;
   const connected = peers.inbound + peers.outbound;
   const rate = pace.network_hashes_per_s;
