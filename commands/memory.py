@@ -58,7 +58,7 @@ def command() -> None:
     type=click.Choice(MEMORY_ENGINES),
     required=True,
     help="How growths are made. gate: a relative growth, solved from sums; analytic: a gated one; experts: a "
-    "strict one, from the new rows alone; replay: trained on rows drawn from mixtures; naive: trained on new "
+    "strict one, from the new rows alone; replay: trained on rows made from mixtures; naive: trained on new "
     "rows alone, to show that this forgets.",
 )
 @click.option(
@@ -101,7 +101,7 @@ def command() -> None:
     help="The ridge of what is solved, relative to the mean of the diagonal. Default: what loses least on "
     "rows that are held out.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Draws the banks. Default: a random number.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Fixes the banks. Default: a random number.")
 @yes_option
 @data_dir_option
 @json_flag

@@ -57,7 +57,8 @@ def predict(
 
     Up to three rows are shown one by one. "logit" is how strongly the predicted class speaks, "lead" how far
     ahead of the next class it is; both are split exactly by who made the neurons, in nats. Of more rows, a
-    table names the group of neurons that did most for the lead.
+    table names the group of neurons that did most for the lead. With --json, logits and their parts are
+    integers in units of 2^-16 nat.
     """
 
     async def action(client: RpcClient) -> Any:

@@ -25,7 +25,7 @@ from engram.commands.support.plans import (
     round_plan,
     unseen_rows,
 )
-from engram.commands.support.round_fields import calendar_fields, kind_name
+from engram.commands.support.round_fields import CALENDAR, calendar_fields, kind_name
 from engram.commands.support.selecting import SELECTION, memory_option, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS
@@ -383,7 +383,7 @@ def open_round(
         "bounty": format_coins(terms["bounty"]),
         "witness fee": format_coins(terms["witness_fee"]),
         **words,
-        "calendar": calendar_fields(result["calendar"]),
+        CALENDAR: calendar_fields(result["calendar"]),
         "secrets": result["secrets"],
     }
     session.show(result, fields.items())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from engram.commands.explore import page_of
 from engram.commands.support import streams
 from engram.commands.support.dev_chain import DEV_KEY, make_dev_chain
 from engram.commands.support.options import (
@@ -159,16 +160,19 @@ def _run(session: CommandSession, config: Config, dev: bool) -> None:
 async def _serve(node: Node, session: CommandSession) -> None:
     from engram.node.process import run_until_signal
 
-    await run_until_signal(node, lambda info: _say_where(info, session.as_json))
+    serves_page = node.config.rpc_explorer
+    await run_until_signal(node, lambda info: _say_where(info, session.as_json, serves_page=serves_page))
 
 
-def _say_where(info: RunInfo, as_json: bool) -> None:
-    """Prints where the node answers: a line for people, or one line of JSON.
+def _say_where(info: RunInfo, as_json: bool, *, serves_page: bool) -> None:
+    """Prints where the node answers, and where its pages are if it serves them.
 
-    The JSON is on one line so that a program can read it from a pipe while the node goes on running. A node
-    does not end because nobody reads where it is.
+    That is a line for people, or one line of JSON, so that a program can read it from a pipe while the node
+    goes on running. A node does not end because nobody reads where it is.
     """
     text = f"{info.chain} node answers at {info.rpc_url} and takes peers at port {info.p2p_port}"
+    if serves_page:
+        text += f"; a browser shows its chain at {page_of(info.rpc_url)}"
     from engram.node import logs
 
     try:

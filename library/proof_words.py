@@ -148,7 +148,7 @@ def _key_sentences(known: dict[str, Any]) -> list[str]:
     """Who of founder, opener and author is one key: whoever opens a round chooses rows that decide it."""
     if known["opener_is_author"] is None:
         return []
-    founder = " That key has also founded the model." if known["founder_is_opener"] else ""
+    founder = " The opener's key has also founded the model." if known["founder_is_opener"] else ""
     if known["opener_is_author"]:
         return [
             "The opener of its round and its author are one key, so this is a self-graded claim: whoever "

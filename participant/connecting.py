@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engram.node.client import RpcClient
 from engram.node.configsources import LoadedConfig
@@ -15,6 +17,22 @@ from engram.node.settingrules import shown
 from engram.participant.errors import ForeignNode
 from engram.participant.notices import Report
 from engram.participant.reconnect import PATIENCE_S, PatientClient
+
+if TYPE_CHECKING:
+    from engram.consensus.chainspec import ChainSpec
+
+
+def start_words(data_dir: Path, spec: ChainSpec) -> str:
+    """The command that starts the node of a data directory with this chain, in back-quotes.
+
+    A chain without work is one for development. Where ports are taken, such a node takes others by itself.
+    """
+    from engram.consensus.chainspec import has_work  # imports numpy, which few commands need
+
+    place = shlex.quote(str(data_dir))
+    if has_work(spec):
+        return f"`engram run --data-dir {place}`, with another --rpc-port if the port is taken"
+    return f"`engram run --dev --data-dir {place}`"
 
 
 @dataclass(frozen=True)
@@ -65,10 +83,9 @@ class ChosenNode:
         if served != own:
             theirs = f"{shown(info['name'])[1:-1]}, chain id {shown(info['chain_id'])}"
             raise ForeignNode(
-                f"the node that answers at {self.url} is of another chain ({theirs}) than the data directory "
-                f"{self.data_dir} ({spec.name}, chain id {chain_id(spec)}): to ask that node anyway, use "
-                f"--rpc {self.url}; to ask a node of the directory's own chain, start it with `engram run`, "
-                "at another --rpc-port if the first node is to go on",
+                f"the node of {self.data_dir} is not running: start it with "
+                f"{start_words(self.data_dir, spec)}. (At {self.url} answers the node of another chain, "
+                f"{theirs}, not of {spec.name}, chain id {chain_id(spec)}; --rpc {self.url} asks that one.)",
                 expected=own,
                 got=shown(served)[1:-1],
             )

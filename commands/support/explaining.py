@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -37,7 +38,7 @@ CALL_PARTS: Final = 16_384
 picture_option = click.option(
     "--picture/--no-picture",
     default=None,
-    help="Draw each row as a picture. Default: for a few rows that are pictures, or can be square ones.",
+    help="Show each row as a picture. Default: for a few rows that are pictures, or can be square ones.",
 )
 
 
@@ -91,7 +92,10 @@ def show_explained(
         _show_row(chosen, number, answer, row, shape)
         click.echo()
         _show_parts(answer, groups, chosen.name)
-    click.echo(f"\nversion {result['version']}; parts are in nats and add up exactly, see `--json`")
+    click.echo(
+        f"\nversion {result['version']}; parts are in nats and add up exactly, as --json shows, in units of"
+        " 2^-16 nat"
+    )
 
 
 def _show_row(
@@ -107,18 +111,25 @@ def _show_row(
     console = stdout_console()
     console.print(title, style="bold", markup=False, soft_wrap=True)
     shares = probabilities(answer["logits"])
-    order = sorted(range(len(shares)), key=lambda label: (-shares[label], label))[:SHOWN_CLASSES]
+    order = sorted(range(len(shares)), key=lambda label: (-shares[label], label))
+    order, rest = order[:SHOWN_CLASSES], order[SHOWN_CLASSES:]
     width = max(len(chosen.name(label)) for label in order)
     drawn = {label: bar(shares[label], BAR_WIDTH).ljust(BAR_WIDTH) for label in order}
     bars = [
         f"{chosen.name(label).rjust(width)} {drawn[label]} {shares[label]:.4f}" for label in sorted(order)
     ]
+    if rest:
+        bars.append(f"{_left_out(len(rest))}, none above {ceil(shares[rest[0]] * 10_000) / 10_000:.4f}")
     lines = picture_lines(row, shape, console) if shape else []
     from rich.text import Text
 
     blank = Text(" " * (lines[0].cell_len if lines else 0))
     for line, text in zip_longest(lines, bars):
         console.print(Text("  ").join([line or blank, Text(text or "")]), soft_wrap=True)
+
+
+def _left_out(count: int) -> str:
+    return f"{count} more class is not shown" if count == 1 else f"{count} more classes are not shown"
 
 
 def _show_parts(answer: dict[str, Any], groups: Sequence[str], name: Callable[[int], str]) -> None:

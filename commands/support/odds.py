@@ -33,17 +33,18 @@ def plain_odds(rows: int, epsilon_ppm: int) -> dict[str, Any]:
 
 def founding_words(opened: dict[str, Any], odds: Odds | None) -> tuple[dict[str, str], list[str]]:
     """What people read of a founding's limits, and warnings. `opened` holds the `plain_odds`."""
-    words = {"may forget": f"{opened['forgettable_rows']} rows in a growth"}
+    rows = opened["unseen_rows"]
+    words = {"may forget": f"{opened['forgettable_rows']} of {rows} old rows by which a growth is judged"}
     if odds is not None:
         return {**words, **_memory_fields(odds)}, _memory_warnings(odds)
     warning = _plain_warning(opened, opened["unseen_rows"])
-    return {**words, "growth passes": _plain_words(opened)}, [] if warning is None else [warning]
+    return {**words, "honest growth": _plain_words(opened)}, [] if warning is None else [warning]
 
 
 def _plain_words(odds: dict[str, Any]) -> str:
     return (
-        f"{SURE:.0%} of the time if it loses {odds['sure_share']:.1%} of old rows, "
-        f"half of the time if {odds['even_share']:.1%}"
+        f"one that loses {odds['sure_share']:.1%} of old rows passes {SURE * 100:.0f} of 100 times; "
+        f"one that loses {odds['even_share']:.1%}, half of the times"
     )
 
 

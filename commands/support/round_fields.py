@@ -6,7 +6,8 @@ The state or the outcome comes first, then the calendar, the data and the terms.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from math import sqrt
+from typing import Any, Final
 
 from engram.commands.support.output import short
 from engram.commands.support.units import mean_loss
@@ -14,6 +15,8 @@ from engram.commands.support.verdicts import failed_fields, verdict_fields
 from engram.node.epochs import in_epoch, phase_and_epoch
 from engram.node.rpc.outcomes import due_text
 from engram.participant.coins import format_coins
+
+CALENDAR: Final = "calendar, in ticks"
 
 
 def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
@@ -32,7 +35,7 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         ("kind", f"{kind_name(terms['kind'])} from version {round_['version']}, {round_['classes']} classes"),
         ("opener", round_["opener"]),
         ("witnesses", _witnesses(round_)),
-        ("calendar", calendar_fields(round_["calendar"])),
+        (CALENDAR, calendar_fields(round_["calendar"])),
         ("parts", f"{len(terms['commitments'])} of {rows} rows each; the chain draws {_drawn(terms)}"),
         ("old rows", terms["old_rows"] and f"at least {terms['old_rows']} in each sealed part"),
         ("validation", _opened(round_["validation_opened"])),
@@ -40,10 +43,13 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         ("epochs", terms["epochs"]),
         ("best on validation", _results(round_)),
         ("best on unseen", _best(round_)),
-        ("judged by", f"z squared {terms['z_squared']}"),
+        (
+            "judged by",
+            f"a gain must be {sqrt(terms['z_squared']):.1f} standard errors (z squared {terms['z_squared']})",
+        ),
         ("pot", format_coins(round_["pot"])),
         ("carried", round_["carried"] and f"{format_coins(round_['carried'])}, of earlier rounds"),
-        ("bounty", f"{format_coins(terms['bounty'])}, of it {format_coins(terms['witness_fee'])} a witness"),
+        ("bounty", _bounty(terms)),
         (
             "bonds",
             f"opener {format_coins(terms['opener_bond'])}, author {format_coins(terms['author_bond'])}",
@@ -51,6 +57,11 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         ("update", f"at most {terms['max_update_neurons']} neurons, {terms['max_update_bytes']} bytes"),
     ]
     return [(name, value) for name, value in fields if value not in (None, 0, [], {}, "")]
+
+
+def _bounty(terms: Mapping[str, Any]) -> str:
+    bounty, fee = format_coins(terms["bounty"]), terms["witness_fee"]
+    return f"{bounty}, of it {format_coins(fee)} to each witness" if fee else bounty
 
 
 def calendar_fields(calendar: Mapping[str, Sequence[int | None]]) -> dict[str, str]:

@@ -148,12 +148,15 @@ def _abort(round_: Mapping[str, Any]) -> str:
 
 
 def _won(verdict: Mapping[str, Any], paid: int) -> str:
-    won = f"took the lead, with {_left(verdict)} of the baseline's loss left; paid {format_coins(paid)} coins"
+    won = (
+        f"took the lead, with {_left(verdict)} of the baseline's loss left; paid {format_coins(paid)} coins"
+        ", as much of the pot as it removed of that loss"
+    )
     earned = verdict["earned"]
     if [each["author"] for each in earned] == [verdict["author"]]:
         return won
     parts = (f"{format_coins(each['amount'])} to {each['author']}" for each in earned)
-    return f"{won} to the authors of the growths that it unites: {', '.join(parts)}"
+    return f"{won}, to the authors of the growths that it unites: {', '.join(parts)}"
 
 
 def _worded(code: str, verdict: Mapping[str, Any]) -> str:

@@ -239,7 +239,7 @@ def test_rounds_are_listed_and_shown(scene: Scene) -> None:
     assert (fields["kind"].split()[0], fields["status"], fields["bounty"]) == (
         "GROW",
         "open",
-        "20, of it 1 a witness",
+        "20, of it 1 to each witness",
     )
     listed = shell.text("round", "list")
     assert "decided" in listed

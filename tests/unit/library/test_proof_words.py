@@ -231,7 +231,7 @@ def test_who_is_one_key_with_whom_is_said(opener: bytes) -> None:
     assert known["founder_is_opener"] is (opener == MODEL_RECORD.founder)
     assert not known["founder_is_author"]
     assert ("a self-graded claim" in proved) is ("a self-graded claim" in shown) is (opener == AUTHOR)
-    assert ("That key has also founded the model." in proved) is (opener == MODEL_RECORD.founder)
+    assert ("The opener's key has also founded the model." in proved) is (opener == MODEL_RECORD.founder)
     assert (shown == "none: founder, opener and author are three keys") is (opener == WITNESS)
 
 
@@ -240,7 +240,7 @@ def test_a_founder_who_grades_themselves_is_said_to_be_all_three() -> None:
     alone = replace(alone, round=replace(ROUND_RECORD, opener=AUTHOR))
     proved, _ = said(alone)
     assert "so this is a self-graded claim" in proved
-    assert "That key has also founded the model." in proved
+    assert "The opener's key has also founded the model." in proved
     shown = shown_of_model(alone)["one key"]
     assert shown == "the opener and the author, and the founder: a self-graded claim"
 

@@ -105,8 +105,8 @@ def test_the_rung_of_a_union_is_told_to_be_that_of_its_halves() -> None:
     (done,) = outcomes(ended(union, status=RoundStatus.DECIDED))
     assert (done["author"], done["paid"], done["reasons"]) == ("leng1a", 300_000_000, [])
     assert done["why"] == [
-        "took the lead, with 25.0% of the baseline's loss left; paid 3 coins to the authors of the growths "
-        "that it unites: 2 to leng1b, 1 to leng1c"
+        "took the lead, with 25.0% of the baseline's loss left; paid 3 coins, as much of the pot as it "
+        "removed of that loss, to the authors of the growths that it unites: 2 to leng1b, 1 to leng1c"
     ]
 
 
