@@ -27,7 +27,7 @@ const VERSIONS =
   "❄ means that the neurons are fixed for ever. MACs a row are what the chain charges for one row: " +
   "its multiplications, and the rest of a node's work as so many multiplications.";
 const CHARGED =
-  "which are the multiplications of integers that it takes, and the rest of the work on it as so many of them.";
+  "which are the multiplications of integers that it takes, and the rest of the work, as so many of them.";
 const LAYERS =
   "A convolution is one small window of weights that moves over a picture; a dense neuron has a weight for " +
   "each value that it reads.";
