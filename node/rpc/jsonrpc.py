@@ -29,7 +29,7 @@ CHAIN_ERROR: Final = -32000
 UNAUTHORIZED: Final = -32001
 REPLY_TOO_LARGE: Final = -32002
 TOO_BUSY: Final = -32003
-_CODES: Final = {
+CODES: Final = {
     PARSE_ERROR: "parse_error",
     INVALID_REQUEST: "invalid_request",
     METHOD_NOT_FOUND: "method_not_found",
@@ -65,7 +65,7 @@ class RpcFault(Exception):
     def to_json(self) -> dict[str, object]:
         """The error object of the specification, section 5.1; `data` as a `ChainError` gives it."""
         data = {
-            "code": _CODES[self.code],
+            "code": CODES[self.code],
             "message": self.message,
             "expected": with_decimals(self.expected, "expected"),
             "got": with_decimals(self.got, "got"),

@@ -12,11 +12,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engram.node.decimals import DECIMAL_FIELDS, DECIMAL_PATTERN
+from engram.node.rpc import refusals
 from engram.node.rpc.events import TOPICS
 from engram.node.rpc.jsonrpc import (
     CHAIN_ERROR,
+    CODES,
     INTERNAL_ERROR,
     INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
     REPLY_TOO_LARGE,
     TOO_BUSY,
     UNAUTHORIZED,
@@ -57,6 +62,12 @@ TOPIC_TEXTS: Final[Mapping[str, str]] = {
 Json = dict[str, Any]
 
 _ERRORS: Final[Mapping[str, Json]] = {
+    "parse_error": {"code": PARSE_ERROR, "message": "the request is no JSON"},
+    "invalid_request": {"code": INVALID_REQUEST, "message": "the JSON is no request of JSON-RPC 2.0"},
+    "method_not_found": {
+        "code": METHOD_NOT_FOUND,
+        "message": "there is no such method; rpc_methods lists all",
+    },
     "invalid_params": {
         "code": INVALID_PARAMS,
         "message": "a parameter is missing, unknown or of a wrong type",
@@ -67,6 +78,8 @@ _ERRORS: Final[Mapping[str, Json]] = {
     "internal_error": {"code": INTERNAL_ERROR, "message": "internal error; the node's log has the details"},
     "unauthorized": {"code": UNAUTHORIZED, "message": "the bearer token of the data directory is missing"},
 }
+_OF_NO_METHOD: Final = ("parse_error", "invalid_request", "method_not_found")
+"""Errors of requests that reach no method."""
 _SCHEMAS: Final[Mapping[type, Json]] = {
     int: {"type": "integer"},
     bool: {"type": "boolean"},
@@ -115,9 +128,10 @@ def document(table: Mapping[str, Method]) -> Json:
                 "Decimal": {
                     "type": "string",
                     "pattern": DECIMAL_PATTERN,
-                    "description": "An integer that can be beyond 2^53 - 1. In results, events and errors "
-                    "each integer field that x-decimal-fields names has this form, whatever its value, and "
-                    "so has each integer in a list of this name. Parameters take integers in both forms.",
+                    "description": "An integer as text, because many programs read JSON numbers beyond "
+                    "2^53 - 1 inexactly. In results, events and errors, the fields that x-decimal-fields "
+                    "lists always have this form, small values, too, and so do the integers in lists of "
+                    "these names. As a parameter, any integer may be given as a number or as text.",
                 },
                 **dict(sorted(shapes.definitions.items())),
             },
@@ -130,7 +144,9 @@ def document(table: Mapping[str, Method]) -> Json:
 def _method(method: Method, shapes: SchemaBuilder) -> Json:
     text = inspect.cleandoc(method.handler.__doc__ or "")
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    names = [name for name in _ERRORS if name != "unauthorized" or method.admin]
+    names = [
+        name for name in _ERRORS if name not in _OF_NO_METHOD and (name != "unauthorized" or method.admin)
+    ]
     return {
         "name": method.name,
         "summary": paragraphs[0],
@@ -176,7 +192,7 @@ def _refusal() -> Json:
         cls.code
         for cls in error_classes()
         if cls.__module__.startswith("engram.") and not cls.__module__.startswith(theirs)
-    }
+    } | {*CODES.values(), *refusals.CODES.values(), refusals.BLOB_MISSING}
     return {
         "type": "object",
         "required": ["code", "message", "expected", "got"],

@@ -25,6 +25,8 @@ CODES: Final[Mapping[int, str]] = {
     503: "too_busy",
 }
 """The stable code of each status with which a request is refused."""
+BLOB_MISSING: Final = "blob_missing"
+"""The code of a blob that this node does not have, more exact than that of its status."""
 _NUMBERS: Final[Mapping[int, int]] = {400: PARSE_ERROR, 401: UNAUTHORIZED, 500: INTERNAL_ERROR, 503: TOO_BUSY}
 
 

@@ -33,7 +33,7 @@ from engram.node.rpc.events import EventHub
 from engram.node.rpc.guard import Guard, is_of_a_page
 from engram.node.rpc.limits import DEFAULT_LIMITS, RpcLimits
 from engram.node.rpc.outlets import ClientLine, SocketOutlet
-from engram.node.rpc.refusals import HttpRefusal
+from engram.node.rpc.refusals import BLOB_MISSING, HttpRefusal
 from engram.node.rpc.session import EventSession
 from engram.node.rpc.sockets import OpenSockets
 from engram.p2p.acceptor import Acceptor, AcceptRank
@@ -231,7 +231,7 @@ class RpcServer:
         async with self._in_hand(request, admin, self._places.blob(_client_of(request), admin=admin)):
             raw = await self._blob(bytes.fromhex(text))
         if raw is None:
-            raise HttpRefusal(404, "this node has no such blob; ask another node", code="blob_missing")
+            raise HttpRefusal(404, "this node has no such blob; ask another node", code=BLOB_MISSING)
         return await self._sent(request, web.Response(body=raw, content_type="application/octet-stream"))
 
     async def _get_metrics(self, request: web.Request) -> web.StreamResponse:

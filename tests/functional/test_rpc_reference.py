@@ -13,7 +13,9 @@ from jsonschema import Draft202012Validator
 
 from engram.commands.support.shapes import load_page
 from engram.node.decimals import DECIMAL_FIELDS, with_decimals
+from engram.node.rpc import refusals
 from engram.node.rpc.events import TOPICS
+from engram.node.rpc.jsonrpc import CHAIN_ERROR, CODES
 from engram.node.rpc.openrpc import TOPIC_TEXTS
 from engram.node.rpc.results.units import UNITS
 from tests.support.cli import Shell
@@ -75,6 +77,22 @@ def test_references_within_the_document_lead_somewhere(document: dict[str, Any])
             for step in error["$ref"].removeprefix("#/").split("/"):
                 place = place[step]
             assert place["code"] < 0
+
+
+def test_every_number_and_code_of_an_error_is_listed(shell: Shell, document: dict[str, Any]) -> None:
+    """The page promised all codes, and those that JSON-RPC and HTTP give were not there."""
+    components = document["components"]
+    listed = components["schemas"]["Refusal"]["properties"]["code"]["anyOf"][0]["enum"]
+    assert {*CODES.values(), *refusals.CODES.values(), refusals.BLOB_MISSING} <= set(listed)
+    assert {each["code"] for each in components["errors"].values()} == {*CODES, CHAIN_ERROR}
+    asked = json.loads(shell.run("rpc", "no_such_method", "--json").stdout)["error"]
+    assert asked["code"] == "method_not_found"
+    assert asked["code"] in listed
+    gone = json.loads(shell.run("rpc", "round_get", f"id={'0' * 64}", "--json").stdout)["error"]
+    assert gone["code"] == "missing_round"
+    assert "expected" not in gone["message"], "what was asked for is what the state got"
+    probability = components["schemas"]["PredictionResult"]["properties"]["probability"]
+    assert (probability["minimum"], probability["maximum"]) == (0, 1)
 
 
 def objects(document: dict[str, Any]) -> dict[str, dict[str, Any]]:

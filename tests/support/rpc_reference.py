@@ -119,9 +119,10 @@ def reference(document: dict[str, Any]) -> str:
     parts += [f"| {each['code']} | {each['message']} |" for each in document["components"]["errors"].values()]
     codes = document["components"]["schemas"]["Refusal"]["properties"]["code"]["anyOf"][0]["enum"]
     parts.append(
-        "\nThe `data` of an error has `code`, `message`, `expected` and `got`. The code is `missing_`"
+        "\nThe `data` of an error has `code`, `message`, `expected` and `got`. If a record that was asked for"
     )
-    parts.append("and the kind of a record that the state does not hold, or one of:\n")
+    parts.append("is not in the state, the code is `missing_` followed by the kind of the record, such as")
+    parts.append("`missing_round`, and `got` is the key of the record. All other codes are:\n")
     parts += _wrapped(", ".join(f"`{code}`" for code in codes) + ".")
     return "\n".join(parts) + "\n"
 

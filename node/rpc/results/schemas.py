@@ -24,7 +24,7 @@ from typing import Annotated, Any, Final, Literal, NotRequired, TypeVar, get_arg
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.node.decimals import DECIMAL_FIELDS, DECIMAL_PATTERN
-from engram.node.rpc.results.units import UNITS
+from engram.node.rpc.results.units import SHARE, UNITS
 from engram.primitives.keys import ADDRESS_BYTES
 from engram.primitives.schema import (
     BoolSchema,
@@ -244,7 +244,8 @@ def _integer(field: str) -> Json:
 
 def _with_unit(schema: Json, field: str) -> Json:
     unit = UNITS.get(field) if schema.get("type") in ("integer", "number") or "pattern" in schema else None
-    return dict(schema) if unit is None else {**schema, "x-unit": unit}
+    bounds = {"minimum": 0, "maximum": 1} if unit == SHARE else {}
+    return dict(schema) if unit is None else {**schema, "x-unit": unit, **bounds}
 
 
 def _any_of(schemas: list[Json]) -> Json:

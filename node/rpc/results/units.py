@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+SHARE: Final = "a number from 0 to 1"
 _NAMES: Final[Mapping[str, str]] = {
     "sparks": "amount author_bond balance bond bond_burned bounty burned carried deposit fee floor funds "
     "issued least max_fee min_author_bond min_entry min_opener_bond min_witness_bond minimum opener_bond "
@@ -18,7 +19,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "in units of 2^-16 nat": "gained logit logits lost margin neurons_logit neurons_margin",
     "in units of 2^-32 nat^2": "squares",
     "millionths": "lost_cap_ppm lost_ppm points retention_delta_ppm retention_epsilon_ppm threshold_ppm",
-    "a number from 0 to 1": "probability",
+    SHARE: "probability",
     "multiply-accumulate operations": "macs macs_per_row macs_per_spark max_block_macs max_macs_per_row "
     "max_update_macs",
     "expected hash attempts": "work",
