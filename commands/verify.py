@@ -84,10 +84,10 @@ def command(
 
     A proof needs an anchor, which you bring: --checkpoint or --min-work. The first line is "accepted" if the
     proof rests on an anchor; the exit status is then 0. Without an anchor the first line is "consistent, not
-    anchored" and the exit status is 1: anybody could have made such a file, and the text says how long it
-    would take on this machine. A proof that breaks a rule is refused with an error and a status of 65 or 75.
+    anchored" and the exit status is 1: anybody could have made such a file, and the text says how many
+    hash attempts that takes. A proof that breaks a rule is refused with an error and a status of 65 or 75.
     """
-    from engram.commands.support.proof_fields import record_fields
+    from engram.library.proof_fields import record_fields
 
     if data is None:
         refuse_given(("label", "mapping", "first", "rows"), "goes with --predict only")
@@ -102,14 +102,13 @@ def command(
         checked = {"weights_checked": verdict.network is not None}
         print_json({**verdict.facts, **checked, **lists, "predictions": answers})
     else:
-        headline, _, conclusion = str(verdict).partition("\n")
-        click.echo(headline)
+        click.echo(verdict.verdict)
         print_fields(record_fields(verdict.facts))
         if answers is not None:
             number = verdict.facts["version"]
             click.echo(f"\nPredictions of version {number}, computed here from {weights}:")
             show_classes(answers)
-        click.echo(_fitting(conclusion))
+        click.echo(_fitting(f"\n{verdict.conclusion}"))
     if not verdict.accepted:
         click.get_current_context().exit(NOT_ANCHORED_STATUS)
 

@@ -84,7 +84,9 @@ class WrongStateRoot(InvalidExecution):
 
 
 class ProofDamaged(InvalidProof):
-    """The bytes are not a whole proof bundle: the file was cut or changed, or is something else."""
+    """The bytes are not a whole proof bundle, since the file was cut or changed, or is something else: get it
+    again from whoever made it.
+    """
 
 
 class WrongSpec(InvalidProof):
@@ -92,15 +94,22 @@ class WrongSpec(InvalidProof):
 
 
 class CheckpointNeeded(InvalidProof):
-    """The bundle does not begin at genesis: name a block that you trust as the checkpoint."""
+    """The bundle does not begin at the first block of its chain, so only a checkpoint can anchor it: name a
+    block that you trust, by an id that you have from your own node or from somebody whom you trust, and not
+    from whoever gave you the proof.
+    """
 
 
 class CheckpointMissing(InvalidProof):
-    """The checkpoint is not among the headers of the bundle."""
+    """The checkpoint is not among the headers of the bundle: ask for one that is made for your checkpoint, as
+    `engram model prove --checkpoint ID` makes it.
+    """
 
 
 class InsufficientWork(InvalidProof):
-    """Less work stands on the proven records than was asked for."""
+    """Less work stands on the proven block than was asked for: ask for a file in which more blocks stand on
+    top of it, or name a block that you trust as the checkpoint.
+    """
 
 
 class NoWork(InvalidProof):

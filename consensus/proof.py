@@ -253,7 +253,7 @@ def _checked_line(bundle: ProofBundle, spec: ChainSpec, now_ms: int, checkpoint:
         height = _NO_CHECKPOINT if checkpoint is None else _found((start, *headers), checkpoint).height
         return _Line(first.id, height, 0, _work((start, *headers)))
     if checkpoint is None:
-        raise CheckpointNeeded(expected=first.id, got=headers[0].parent)
+        raise CheckpointNeeded()
     for parent, header in pairwise(headers):
         _check_link(parent, header)
     trusted = 1 + headers.index(_found(headers, checkpoint))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,35 +18,19 @@ if TYPE_CHECKING:
 ANCHORED: Final = "accepted"
 NOT_ANCHORED: Final = "consistent, not anchored"
 
-_MEASURED_S: Final = 0.2
+LITTLE_WORK: Final = 2**40
+"""Hash attempts below which work is said to be no anchor.
+
+So many are within everybody's reach: machines that are sold for mining compute 10^9 scrypt digests and more a
+second, and 10^14 digests of sha256d, so that one of them needs minutes at most for 2^40.
+"""
 _MEASURED: Final = ("witness_loss", "witness_baseline", "opener_loss", "opener_baseline")
-_UNITS: Final = (("year", 31_557_600), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
-def digests_per_s(pow_name: str, clock: Callable[[], float] = time.perf_counter) -> float:
-    """How many proof-of-work digests one core of this machine computes in a second, measured briefly."""
-    from engram.consensus.pow import pow_digest
-
-    count, begun = 0, clock()
-    while (taken := clock() - begun) < _MEASURED_S:
-        pow_digest(pow_name, count.to_bytes(200, "big"))
-        count += 1
-    return count / taken
-
-
-def duration(seconds: float) -> str:
-    """A rough length of time, such as "about 3 minutes"."""
-    if seconds < 1:
-        return "less than a second"
-    name, size = next((name, size) for name, size in _UNITS if seconds >= size)
-    count = round(seconds / size)
-    return f"about {count:,} {name}{'' if count == 1 else 's'}"
-
-
-def facts(report: ProofReport, rate: float) -> dict[str, Any]:
+def facts(report: ProofReport) -> dict[str, Any]:
     """What the bundle proves, as JSON values; losses are sums over rows in Q24 nats.
 
-    `rate` is `digests_per_s` of this machine.
+    They depend on the bundle and the anchor alone, not on the machine that checks it.
     """
     from engram.consensus.chainspec import has_work, spec_id
     from engram.primitives.types import ZERO_HASH
@@ -71,7 +53,6 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
         "has_work": has_work(report.spec),
         "work": report.work,
         "chain_work": report.chain_work,
-        "work_seconds_here": round(report.work / rate, 1),
         "model": model.id.hex(),
         "founder": _address(report, model.founder),
         "fork_of": None if model.parent == ZERO_HASH else model.parent.hex(),
@@ -119,12 +100,12 @@ def _for_people(known: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def proves(known: dict[str, Any], rate: float) -> list[str]:
+def proves(known: dict[str, Any]) -> list[str]:
     """Sentences that say what is proved and on what it rests."""
     block, name = known["block"], known["chain"]
     place = f"block {short(block['id'])} of the chain {name}, at height {block['height']}"
     return [
-        *_grounds(known, place, rate),
+        *_grounds(known, place),
         _model_sentence(known),
         _version_sentence(known),
         "The version is one network and no other: its parameters root names every weight and bias.",
@@ -148,17 +129,21 @@ def _key_sentences(known: dict[str, Any]) -> list[str]:
     """Who of founder, opener and author is one key: whoever opens a round chooses rows that decide it."""
     if known["opener_is_author"] is None:
         return []
+    opener, author = known["opener"], known["author"]
     founder = " The opener's key has also founded the model." if known["founder_is_opener"] else ""
     if known["opener_is_author"]:
+        of_it = "its author" if opener == author else "the author of one of its halves"
         return [
-            "The opener of its round and its author are one key, so this is a self-graded claim: whoever "
-            f"brought the version also chose the opener's rows, on which it was measured.{founder}"
+            f"The opener of its round and {of_it} are one key, {opener}, so this is a self-graded claim: "
+            f"whoever brought the version also chose the opener's rows, on which it was measured.{founder}"
         ]
-    return [f"The opener of its round and its author are two keys.{founder}"] + (
-        ["The founder of the model and the author of the version are one key."]
-        if known["founder_is_author"]
-        else []
-    )
+    said = [f"The opener of its round, {opener}, and its author, {author}, are two keys.{founder}"]
+    if known["founder_is_author"]:
+        of_it = (
+            "the author of the version" if known["founder"] == author else "the author of one of its halves"
+        )
+        said.append(f"The founder of the model and {of_it} are one key, {known['founder']}.")
+    return said
 
 
 def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
@@ -173,6 +158,7 @@ def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
         "That the network does as well on your rows. Its losses are those on the rows of the round.",
         "On which data the author trained it.",
     ]
+    said[1:1] = _of_work(known)
     if known["frozen"] is None:
         said.append(
             f"Whether version {known['version']} was frozen. The model was frozen at the proven block, but "
@@ -195,6 +181,24 @@ def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
     if not weights_checked:
         said.append("That a file of weights is this version: check the file with --model FILE.")
     return said
+
+
+def _of_work(known: dict[str, Any]) -> list[str]:
+    """What work leaves open where it is the only anchor."""
+    if known["vouched"] or not known["min_work"]:
+        return []
+    said = (
+        f"That the chain {known['chain']} has no other history. That block and those on top of it cost about "
+        f"{known['work']:,} hash attempts; whoever makes so many again can make another history, with other "
+        "records in it."
+    )
+    if known["work"] < LITTLE_WORK:
+        said += (
+            f" So little work is no anchor: less than {LITTLE_WORK:,} (2^40) attempts cost one machine for "
+            "mining minutes at most. Base no decision on it, and ask for a proof for a block that you trust "
+            "(--checkpoint)."
+        )
+    return [said]
 
 
 def _dependence(witnesses: list[dict[str, Any]]) -> str | None:
@@ -221,10 +225,9 @@ def _dependence(witnesses: list[dict[str, Any]]) -> str | None:
     return None
 
 
-def _grounds(known: dict[str, Any], place: str, rate: float) -> list[str]:
+def _grounds(known: dict[str, Any], place: str) -> list[str]:
     """What the state of the block is believed for."""
     work = f"about {known['work']:,} hash attempts"
-    here = f"{duration(known['work'] / rate)} on one core of this machine ({round(rate):,} digests a second)"
     count = known["confirmations"]
     confirmations = f"{count:,} block{'' if count == 1 else 's'} on top of it"
     said = []
@@ -238,14 +241,14 @@ def _grounds(known: dict[str, Any], place: str, rate: float) -> list[str]:
     if known["min_work"]:
         said.append(
             f"To make {place}, with {confirmations}, took {work}; you asked for at least "
-            f"{known['min_work']:,}. So many it takes on average to forge that block: {here}."
+            f"{known['min_work']:,}. To forge that block takes as many again, on average."
         )
     if said:
         return said
     said = [
         "Nothing yet. The file does not contradict itself and follows the rules of its chain, but anybody "
         f"could have made it. The facts below hold only if {place}, is genuine.",
-        f"To forge that block with {confirmations} takes {work}: {here}. Give --min-work with more than a "
+        f"To forge that block with {confirmations} takes {work}. Give --min-work with more than a "
         "forger can afford; or give --checkpoint with the id of a block that you trust."
         if known["has_work"]
         else "To forge that block costs nothing, because blocks of the chain "

@@ -15,7 +15,8 @@ from engram.consensus.proof import ProofReport, verify_bundle
 from engram.library.errors import OptionInvalid, SpecNotGiven
 from engram.library.model import Proof
 from engram.library.network import Network
-from engram.library.proof_words import ANCHORED, NOT_ANCHORED, digests_per_s, facts, limits, proves
+from engram.library.proof_fields import record_lines
+from engram.library.proof_words import ANCHORED, NOT_ANCHORED, facts, limits, proves
 from engram.node.configsources import load_config
 from engram.node.datadir import read_spec, read_spec_file
 from engram.node.errors import ChainNotFound, ConfigInvalid
@@ -46,16 +47,25 @@ class ProofVerdict:
         return self.report.anchored
 
     def __repr__(self) -> str:
-        said = ANCHORED if self.accepted else NOT_ANCHORED
-        return f"ProofVerdict({said}; {len(self.proves)} sentences proved, print it to read them)"
+        return f"ProofVerdict({self.verdict}; {len(self.proves)} sentences proved, print it to read them)"
 
     def __str__(self) -> str:
-        """The verdict, and the two lists of sentences."""
-        lines = [ANCHORED if self.accepted else NOT_ANCHORED]
+        """The verdict, the records with whole ids and keys, and the conclusion."""
+        return "\n".join((self.verdict, *record_lines(self.facts), "", self.conclusion))
+
+    @property
+    def verdict(self) -> str:
+        """ANCHORED or NOT_ANCHORED, the first line of the text."""
+        return ANCHORED if self.accepted else NOT_ANCHORED
+
+    @property
+    def conclusion(self) -> str:
+        """The two lists of sentences: what the proof proves or its file claims, and what it does not."""
+        lines: list[str] = []
         heading = "What this proves" if self.accepted else "What the file claims"
         for title, sentences in ((heading, self.proves), ("What this does not prove", self.does_not_prove)):
             lines += ["", f"{title}:", *(f"- {sentence}" for sentence in sentences)]
-        return "\n".join(lines)
+        return "\n".join(lines[1:])
 
 
 def verify(
@@ -93,9 +103,8 @@ def verify(
         checkpoint=_block_id(checkpoint),
         min_work=min_work,
     )
-    rate = digests_per_s(report.spec.pow)
-    known = facts(report, rate)
-    proved = proves(known, rate)
+    known = facts(report)
+    proved = proves(known)
     checked = None
     if network is not None:
         checked, named = _checked(network, bundle, report)
@@ -120,7 +129,8 @@ def _checked(network: Network | str | Path, bundle: ProofBundle, report: ProofRe
     if isinstance(network, Network):
         if network.root != report.version.root:
             raise WeightsMismatch(
-                "the network is not the proven version: another version's, or a changed one",
+                "the network is not the proven version, but that of another version, or changed; a network "
+                "is named by its root",
                 expected=report.version.root,
                 got=network.root,
             )

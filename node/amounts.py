@@ -9,6 +9,8 @@ from engram.primitives.coins import SPARKS_PER_COIN as SPARKS_PER_COIN
 from engram.primitives.coins import format_coins as format_coins
 
 Q24: Final = 2**24
+NO_WORK: Final = "none: blocks of this chain cost no work"
+"""What stands in place of an amount of work where there is none."""
 
 
 def mean_loss(loss: int, rows: int) -> str:

@@ -128,7 +128,7 @@ def read_saved(path: Path) -> SavedNetwork:
     """
     version, line, whole = _record_of(path)
     if version is not None and version.root != whole.root:
-        raise _no_model(path, ValueError("the record of the version names another root than its line"))
+        raise _no_model(path, _Unfit("the record of the version names another root than its line"))
     return SavedNetwork(version, line, whole, load_weights(path, whole))
 
 
@@ -162,7 +162,7 @@ def load_weights(path: Path, network: Composition) -> Parameters:
         parameters = _read(path, network.spec)
     except _UNREADABLE as error:
         raise ModelFileInvalid(
-            f"{path} does not hold the weights of such a version as `engram model pull` writes them: {error}"
+            f"{path} does not hold the weights of a version as `engram model pull` writes them: {_why(error)}"
         ) from error
     check_weights(path, network, parameters)
     return parameters
@@ -178,8 +178,14 @@ def check_weights(path: Path, network: Composition, parameters: Parameters) -> N
             ("weights", segment.weights, source.weights),
             ("bias", segment.bias, source.bias),
         ):
-            if not _is(array, expected):
-                raise WeightsMismatch(f"{path}: {name}_{kind} is not the proven version's", got=network.root)
+            wanted, found = _content_of(expected), _content(array)
+            if found != wanted:
+                raise WeightsMismatch(
+                    f"{path}: the tensor {name}_{kind} is not that of the wanted version, but of another "
+                    "version or model, or changed; tensors are named by the hash of their bytes",
+                    expected=wanted,
+                    got="an array that no version holds" if found is None else found,
+                )
     prove_bounds(network.spec, parameters)
 
 
@@ -228,6 +234,19 @@ _UNREADABLE: Final = (
 """What reading a file may raise that is no model."""
 
 
+class _Unfit(ValueError):
+    """Why a file is no model, in words that people may read."""
+
+
+def _why(error: Exception) -> str:
+    """Why a file cannot be read. Words of other libraries are left out: numpy's advise to trust the file."""
+    if isinstance(error, _Unfit | CodecError | LineBroken | FileDamaged | NotAFile):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "it is damaged, or something else"
+
+
 def _record_of(path: Path) -> tuple[Version | None, tuple[Addition, ...], Composition]:
     """The record beside `path`: the version or None, its line, and the network of that."""
     try:
@@ -244,21 +263,24 @@ def _record_of(path: Path) -> tuple[Version | None, tuple[Addition, ...], Compos
 def _no_model(path: Path, error: Exception) -> ModelFileInvalid:
     record = path.with_suffix(".json").name
     return ModelFileInvalid(
-        f"{path} and {record} are not a model that `engram model pull` or `Network.save` has written: {error}"
+        f"{path} and {record} are not a model that `engram model pull` or `Network.save` has written: "
+        f"{_why(error)}"
     )
 
 
 def _read(path: Path, spec: NetworkSpec) -> Parameters:
     check_file(path)  # a pipe would wait for a writer for ever
+    if not zipfile.is_zipfile(path):  # numpy would take it for a pickle, and advise to load it unsafely
+        raise _Unfit("it is no whole archive of numpy arrays, which such a file is")
     if spec.totals.parameter_bytes > _MOST_PARAMETER_BYTES:
-        raise ValueError(f"a network of {spec.totals.parameter_bytes:,} bytes is on no chain")
+        raise _Unfit(f"a network of {spec.totals.parameter_bytes:,} bytes is on no chain")
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         _check_arrays(path, archive.zip.namelist(), spec)
         for name, segment in zip(segment_names(spec), (*spec.hidden, *spec.outputs), strict=True):
             most = _HEADER_ROOM + tensor_bytes_of(segment)
             for kind in ("weights", "bias"):
                 if (got := archive.zip.getinfo(f"{name}_{kind}.npy").file_size) > most:
-                    raise ValueError(f"{name}_{kind} would take {got:,} bytes, its spec {most:,} at most")
+                    raise _Unfit(f"{name}_{kind} would take {got:,} bytes, its spec {most:,} at most")
         return tuple(
             SegmentParameters(archive[f"{name}_weights"], archive[f"{name}_bias"])
             for name in segment_names(spec)
@@ -278,22 +300,24 @@ def _check_arrays(path: Path, members: list[str], spec: NetworkSpec) -> None:
             raise WeightsMismatch(
                 f"{path} is not the file of this version, but of another version or model: it {said} "
                 f"{min(strange).removesuffix('.npy')}",
-                expected=len(wanted),
-                got=len(members),
+                expected=f"{len(wanted)} tensors",
+                got=f"{len(members)} tensors",
             )
     if len(members) > len(found):
-        raise ValueError("an array occurs twice")
+        raise _Unfit("an array occurs twice")
 
 
-def _is(array: IntArray, source: TensorSource) -> bool:
-    """Whether an array is the tensor that a source names."""
+def _content(array: IntArray) -> Hash | None:
+    """The content id of an array; None if it is no tensor of any network."""
     try:
-        raw = tensor_bytes(array)
+        return blob_id(tensor_bytes(array))
     except BadTensor:
-        return False
-    if isinstance(source, Explicit):
-        return blob_id(raw) == source.tensor
-    return raw == tensor_bytes(expand(source))
+        return None
+
+
+def _content_of(source: TensorSource) -> Hash:
+    """The content id of the tensor that a source names."""
+    return source.tensor if isinstance(source, Explicit) else blob_id(tensor_bytes(expand(source)))
 
 
 def _packed(arrays: dict[str, Any]) -> bytes:

@@ -57,7 +57,10 @@ _HINTS: Final = {
     "state_pruned": "--rpc names another node",
     "before_snapshot": "--rpc names another node",
     "account_index_off": "--rpc names another node",
-    "checkpoint_needed": "--checkpoint takes its id; ask your own node for one",
+    "checkpoint_needed": "give its id as --checkpoint: `engram chain head` on a node of the chain prints one",
+    "weights_mismatch": "`engram model pull --version N` gets the weights of version N from a node",
+    "model_file_invalid": "get the file again: `engram model pull` writes such files",
+    "bad_spec": "`engram chain spec`, where a node of the chain runs, prints a whole one",
     "timestamp_ahead": "it is from the future: check this machine's clock, or try again later",
     "upgrade_required": "install a newer engram and start the node again; its data stay as they are",
 }

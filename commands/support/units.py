@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from engram.node.amounts import NO_WORK as NO_WORK
 from engram.node.amounts import Q24 as Q24
 from engram.node.amounts import accuracy as accuracy
 from engram.node.amounts import mean_loss as mean_loss
@@ -34,7 +35,6 @@ MONEY: Final = frozenset(
 )
 """Names of the JSON fields that hold sparks."""
 HAS_WORK: Final = "has_work"
-NO_WORK: Final = "none: blocks of this chain cost no work"
 _OF_WORK: Final = frozenset({"work", "target"})
 """Names of the fields of headers that say nothing on a chain without work."""
 

@@ -108,10 +108,9 @@ def test_without_an_anchor_the_status_is_1(nobody: Shell, proof: Path) -> None:
     plain, coded = nobody.run("verify", str(proof)), nobody.run("verify", str(proof), "--json")
     assert (plain.exit_code, coded.exit_code) == (1, 1)
     assert plain.stdout.startswith("consistent, not anchored\n")
-    assert "on one core of this machine" in plain.stdout
+    assert "on one core" not in plain.stdout, "the text depends on the file, and on no machine"
     proven = json.loads(coded.stdout)
     assert (proven["verdict"], proven["accepted"]) == ("consistent, not anchored", False)
-    assert proven["work_seconds_here"] >= 0
     genesis = nobody.run("verify", str(proof), "--checkpoint", proven["genesis"])
     assert genesis.exit_code == 1
     assert "comes before that block" in genesis.stdout

@@ -34,7 +34,6 @@ _TARGET: Final = (1 << 248).to_bytes(32, "big")
 SPEC: Final[ChainSpec] = replace(SAMPLE, genesis_target=_TARGET, max_target=(1 << 254).to_bytes(32, "big"))
 """The chain that the verifier means: 256 digests a block on schedule, and less after a long silence."""
 YEAR_MS: Final = 365 * 86_400_000
-RATE: Final = 1_000.0
 """Digests a second of the verifier's machine, for the words alone."""
 
 
@@ -155,6 +154,6 @@ def told(
         )
     except ChainError as error:
         return Told(error.code, {}, "", "")
-    known = facts(report, RATE)
-    said = "\n".join(proves(known, RATE)), "\n".join(limits(known, weights_checked=False))
+    known = facts(report)
+    said = "\n".join(proves(known)), "\n".join(limits(known, weights_checked=False))
     return Told("", known, *said)

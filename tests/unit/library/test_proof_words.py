@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from engram.commands.support.proof_fields import record_fields
 from engram.consensus.chainspec import ONE_WORK_TARGET
 from engram.consensus.proof import ProofReport, verify_bundle
-from engram.library.proof_words import digests_per_s, duration, facts, limits, proves
+from engram.library.proof_fields import record_fields
+from engram.library.proof_words import LITTLE_WORK, facts, limits, proves
 from engram.nn.growth import Growth
 from engram.nn.layers import Output
 from engram.nn.tensor import Explicit
@@ -29,7 +29,6 @@ from tests.support.proof_chain import (
     tree_of,
 )
 
-RATE = 100.0
 TREE = tree_of(*RECORDS)
 LINE = mined_line(SPEC, 4, TREE.root, depth=1)
 
@@ -40,35 +39,14 @@ def report(**anchor: Any) -> ProofReport:
 
 def said(checked: ProofReport) -> tuple[str, str]:
     """What is proved and what is not, each as one text."""
-    known = facts(checked, RATE)
-    return "\n".join(proves(known, RATE)), "\n".join(limits(known, weights_checked=False))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "less than a second"),
-        (1, "about 1 second"),
-        (59, "about 59 seconds"),
-        (200, "about 3 minutes"),
-        (7_300, "about 2 hours"),
-        (400_000, "about 5 days"),
-        (3e11, "about 9,506 years"),
-    ],
-)
-def test_rough_lengths_of_time(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-def test_digests_are_counted_for_a_while() -> None:
-    ticks = iter([0.0, 0.0, 0.1, 0.25])
-    assert digests_per_s("sha256d", lambda: next(ticks)) == 2 / 0.25
+    known = facts(checked)
+    return "\n".join(proves(known)), "\n".join(limits(known, weights_checked=False))
 
 
 def test_without_an_anchor() -> None:
     proved, unproved = said(report())
     assert proved.startswith("Nothing yet.")
-    assert "takes about 8,190 hash attempts: about 1 minute on one core of this machine" in proved
+    assert "takes about 8,190 hash attempts. Give --min-work" in proved
     assert "with 1 block on top of it" in proved
     assert "without an anchor you know of nobody who has" in unproved
 
@@ -81,7 +59,7 @@ def test_a_chain_without_work_is_said_to_be_one() -> None:
     for checkpoint in (None, line[1].id, line[2].id):
         checked = verify_bundle(bundle, spec, line[-1].timestamp_ms, checkpoint=checkpoint)
         proved, unproved = said(checked)
-        assert not facts(checked, RATE)["has_work"]
+        assert not facts(checked)["has_work"]
         assert "--min-work" not in proved
         assert ("costs nothing" in proved) is not checked.anchored
         assert "has one history: its blocks carry no work" in unproved
@@ -108,6 +86,16 @@ def test_anchored_by_work() -> None:
     assert "you rely on the miners who did the work" in unproved
 
 
+@pytest.mark.parametrize(("work", "little"), [(LITTLE_WORK - 1, True), (LITTLE_WORK, False)])
+def test_work_as_the_only_anchor_is_said_to_leave_another_history_possible(work: int, little: bool) -> None:
+    _, unproved = said(replace(report(min_work=1), work=work))
+    assert "That the chain local has no other history." in unproved
+    assert f"cost about {work:,} hash attempts; whoever makes so many again can make another" in unproved
+    assert ("So little work is no anchor" in unproved) is little
+    for anchored in (report(), report(checkpoint=LINE[3].id), report(checkpoint=LINE[3].id, min_work=1)):
+        assert "no other history" not in said(anchored)[1], "no anchor, or a checkpoint beside the work"
+
+
 def of_round(round_: Round) -> ProofReport:
     """The report about a version that was made by this round."""
     tree = tree_of(MODEL_RECORD, VERSION_RECORD, round_)
@@ -120,7 +108,7 @@ WITNESS_TEXT = format_address(WITNESS, SPEC.hrp)
 
 
 def test_what_was_measured_on_witnesses_rows_stands_by_itself() -> None:
-    known = facts(report(min_work=1), RATE)
+    known = facts(report(min_work=1))
     measured = [known[name] for name in ("witness_rows", "witness_loss", "witness_baseline")]
     assert measured == [100, 60, 800]
     assert [known[name] for name in ("opener_rows", "opener_loss", "opener_baseline")] == [100, 40, 700]
@@ -217,7 +205,7 @@ def test_a_fork_says_where_it_comes_from() -> None:
 
 def shown_of_model(checked: ProofReport) -> dict[str, Any]:
     """What people read of the model, by the names of the lines."""
-    shown = dict(record_fields(facts(checked, RATE)))["model"]
+    shown = dict(record_fields(facts(checked)))["model"]
     assert isinstance(shown, dict)
     return shown
 
@@ -225,13 +213,16 @@ def shown_of_model(checked: ProofReport) -> dict[str, Any]:
 @pytest.mark.parametrize("opener", [AUTHOR, MODEL_RECORD.founder, WITNESS])
 def test_who_is_one_key_with_whom_is_said(opener: bytes) -> None:
     checked = of_round(replace(ROUND_RECORD, opener=opener))
-    known, (proved, _) = facts(checked, RATE), said(checked)
+    known, (proved, _) = facts(checked), said(checked)
     shown = shown_of_model(checked)["one key"]
     assert known["opener_is_author"] is (opener == AUTHOR)
     assert known["founder_is_opener"] is (opener == MODEL_RECORD.founder)
     assert not known["founder_is_author"]
     assert ("a self-graded claim" in proved) is ("a self-graded claim" in shown) is (opener == AUTHOR)
+    key, author = format_address(opener, SPEC.hrp), format_address(AUTHOR, SPEC.hrp)
     assert ("The opener's key has also founded the model." in proved) is (opener == MODEL_RECORD.founder)
+    two = f"The opener of its round, {key}, and its author, {author}, are two keys."
+    assert (two in proved) is (opener != AUTHOR)
     assert (shown == "none: founder, opener and author are three keys") is (opener == WITNESS)
 
 
@@ -239,7 +230,8 @@ def test_a_founder_who_grades_themselves_is_said_to_be_all_three() -> None:
     alone = replace(of_round(ROUND_RECORD), model=replace(MODEL_RECORD, founder=AUTHOR))
     alone = replace(alone, round=replace(ROUND_RECORD, opener=AUTHOR))
     proved, _ = said(alone)
-    assert "so this is a self-graded claim" in proved
+    key = format_address(AUTHOR, SPEC.hrp)
+    assert f"its author are one key, {key}, so this is a self-graded claim" in proved
     assert "The opener's key has also founded the model." in proved
     shown = shown_of_model(alone)["one key"]
     assert shown == "the opener and the author, and the founder: a self-graded claim"
@@ -252,17 +244,18 @@ def test_the_author_of_a_half_counts_as_an_author() -> None:
     halves = (Half(WITNESS, 0, 1), Half(MODEL_RECORD.founder, 0, 1))
     whole = report(min_work=1)
     union = replace(whole.version, added=GrowUpdate(growth, (), (source, source), (), halves))
-    known = facts(replace(whole, version=union), RATE)
+    known = facts(replace(whole, version=union))
     assert whole.round is not None
     assert whole.round.opener == MODEL_RECORD.founder
     assert known["opener_is_author"]
     assert known["founder_is_author"]
-    assert not facts(whole, RATE)["opener_is_author"]
+    assert "and the author of one of its halves are one key" in said(replace(whole, version=union))[0]
+    assert not facts(whole)["opener_is_author"]
 
 
 def test_a_version_that_no_round_has_made_is_graded_by_nobody() -> None:
     alone = replace(report(min_work=1), round=None)
-    known = facts(alone, RATE)
+    known = facts(alone)
     assert (known["opener_is_author"], known["founder_is_opener"]) == (None, None)
     assert "one key" not in shown_of_model(alone)
 
@@ -288,7 +281,7 @@ def test_whether_the_version_is_frozen_is_said(
         model=replace(MODEL_RECORD, frozen=model_frozen, head=head),
         version=replace(whole.version, kind=int(kind)),
     )
-    known, (proved, unproved) = facts(checked, RATE), said(checked)
+    known, (proved, unproved) = facts(checked), said(checked)
     assert known["frozen"] is frozen
     shown = shown_of_model(checked)["frozen"]
     assert shown.startswith({True: "yes", False: "no", None: "this proof"}[frozen])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,16 @@ import pytest
 import engram
 from engram.consensus.bundle import seal_bundle
 from engram.consensus.chainspec import dump_spec
-from engram.consensus.errors import CheckpointMissing, InsufficientWork, ProofDamaged, WrongSpec
+from engram.consensus.errors import (
+    CheckpointMissing,
+    CheckpointNeeded,
+    InsufficientWork,
+    ProofDamaged,
+    WrongSpec,
+)
 from engram.library.errors import OptionInvalid, SpecNotGiven
 from engram.library.model import Proof
+from engram.primitives.errors import ChainError
 from tests.support.proof_chain import RECORDS, SPEC, bundle_of, mined_line, tree_of
 
 TREE = tree_of(*RECORDS)
@@ -35,7 +44,8 @@ def test_a_proof_is_bytes_a_file_or_what_a_model_gives(tmp_path: Path) -> None:
 
 def test_only_an_anchor_makes_a_proof_accepted() -> None:
     nothing = engram.verify(RAW, chain=SPEC)
-    assert str(nothing).startswith("consistent, not anchored\n\nWhat the file claims:\n- Nothing yet.")
+    assert str(nothing).startswith("consistent, not anchored\nchain\n  name ")
+    assert "\n\nWhat the file claims:\n- Nothing yet." in str(nothing)
     block = nothing.facts["block"]["id"]
     anchors: tuple[dict[str, Any], ...] = (
         {"checkpoint": block},
@@ -46,7 +56,8 @@ def test_only_an_anchor_makes_a_proof_accepted() -> None:
         verdict = engram.verify(RAW, chain=SPEC, **anchor)
         assert verdict.accepted
         assert verdict.facts["verdict"] == "accepted"
-        assert str(verdict).startswith("accepted\n\nWhat this proves:\n- ")
+        assert str(verdict).startswith("accepted\nchain\n  name ")
+        assert "\n\nWhat this proves:\n- " in str(verdict)
         assert str(verdict).endswith(verdict.does_not_prove[-1])
         assert verdict.network is None
         assert "check the file with --model" in verdict.does_not_prove[-1]
@@ -54,6 +65,46 @@ def test_only_an_anchor_makes_a_proof_accepted() -> None:
         engram.verify(RAW, chain=SPEC, checkpoint="ab" * 32)
     with pytest.raises(InsufficientWork):
         engram.verify(RAW, chain=SPEC, min_work=10**9)
+
+
+def test_the_text_names_whole_what_an_auditor_writes_down() -> None:
+    block = engram.verify(RAW, chain=SPEC).facts["block"]["id"]
+    verdict = engram.verify(RAW, chain=SPEC, checkpoint=block)
+    told = [re.split("  +", line.strip()) for line in str(verdict).splitlines()]
+    named = {"your checkpoint": block, "id of that block": block}
+    named |= {"root of all weights": verdict.facts["root"], "id": verdict.facts["model"]}
+    named |= {"founder": verdict.facts["founder"]}
+    named |= {"its author": verdict.facts["author"], "opener of its round": verdict.facts["opener"]}
+    for name, value in named.items():
+        assert [name, value] in told, name
+
+
+def test_one_file_is_told_in_the_same_words_every_time() -> None:
+    texts = {str(engram.verify(RAW, chain=SPEC, min_work=5_000)) for _ in range(3)}
+    assert len(texts) == 1
+    assert "second" not in texts.pop(), "how fast a machine is says nothing about the file"
+
+
+@pytest.mark.parametrize(
+    ("anchor", "refusal", "remedy"),
+    [
+        ({"checkpoint": "ab" * 32}, CheckpointMissing, "engram model prove --checkpoint"),
+        ({"min_work": 10**9}, InsufficientWork, "more blocks stand on top"),
+    ],
+)
+def test_a_refusal_says_what_to_ask_for(
+    anchor: dict[str, Any], refusal: type[ChainError], remedy: str
+) -> None:
+    with pytest.raises(refusal, match=remedy):
+        engram.verify(RAW, chain=SPEC, **anchor)
+
+
+def test_a_proof_for_a_checkpoint_names_no_block_that_could_be_taken_for_it() -> None:
+    line = bundle_of(LINE, TREE, depth=1)
+    late = seal_bundle(replace(line, headers=line.headers[1:]))
+    with pytest.raises(CheckpointNeeded, match="name a block that you trust") as caught:
+        engram.verify(late, chain=SPEC)
+    assert (caught.value.expected, caught.value.got) == (None, None)
 
 
 def test_the_chain_is_the_one_that_the_verifier_means(tmp_path: Path) -> None:

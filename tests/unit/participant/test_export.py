@@ -1,6 +1,7 @@
 """Files for other tools: what is written is what is read, and a damaged file is named."""
 
 import json
+import pickle
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 
 from engram.nn.data import PartData
 from engram.nn.errors import ShapeMismatch
+from engram.nn.tensor import tensor_bytes
 from engram.participant.datasets import load
 from engram.participant.errors import FeatureOutOfRange, ModelFileInvalid, WeightsMismatch
 from engram.participant.export import load_version, load_weights, read_saved, save_parts, save_version
 from engram.participant.testsets import inference
+from engram.statemachine.content import blob_id
 from engram.statemachine.records import Version
 from tests.support.chain_models import founded_model
 from tests.support.nn_samples import TWO_LAYERS, network_parameters
@@ -103,6 +106,43 @@ def test_an_array_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("output_0_bias.npy", archive.read("output_0_bias.npy"))
     with pytest.raises(ModelFileInvalid, match="occurs twice"):
+        load_weights(path, network)
+
+
+def test_no_file_is_said_to_be_safe_to_load_as_a_pickle(tmp_path: Path) -> None:
+    """numpy advises to load what it cannot read with `allow_pickle`, which would run a stranger's code."""
+    path = tmp_path / "model.npz"
+    save_version(path, VERSION, LINE, TWO_LAYERS, PARAMETERS)
+    network = read_saved(path).network
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, allow_pickle=True, **{**arrays, "output_0_bias": np.array([object()])})
+    files = [path.read_bytes(), b"no archive", pickle.dumps({"a": 1}), b"", path.read_bytes()[:-40]]
+    np.save(tmp_path / "one.npy", arrays["output_0_bias"])
+    for content in (*files, (tmp_path / "one.npy").read_bytes()):
+        path.write_bytes(content)
+        for read in (lambda: load_weights(path, network), lambda: load_version(path)):
+            with pytest.raises(ModelFileInvalid) as caught:
+                read()
+            assert "pickle" not in str(caught.value).lower()
+            assert "unsafe" not in str(caught.value).lower()
+
+
+def test_another_tensor_is_named_with_what_was_expected_and_found(tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+    save_version(path, VERSION, LINE, TWO_LAYERS, PARAMETERS)
+    network = read_saved(path).network
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    other = arrays["hidden_0_bias"] + np.int32(1)
+    right, wrong = (blob_id(tensor_bytes(array)) for array in (arrays["hidden_0_bias"], other))
+    np.savez(path, **{**arrays, "hidden_0_bias": other})
+    with pytest.raises(WeightsMismatch, match="tensor hidden_0_bias is not that of") as caught:
+        load_weights(path, network)
+    assert (caught.value.expected, caught.value.got) == (right, wrong)
+    del arrays["hidden_0_bias"]
+    np.savez(path, **arrays)
+    with pytest.raises(WeightsMismatch, match=r"expected 12 tensors, got 11 tensors") as caught:
         load_weights(path, network)
 
 

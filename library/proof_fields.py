@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from engram.commands.support.units import NO_WORK
 from engram.library.proof_words import witness_words
-from engram.node.amounts import accuracy, mean_loss
+from engram.node.amounts import NO_WORK, accuracy, mean_loss
 
 _FROZEN: Final = {
     True: "yes: no later version changes its weights",
@@ -20,7 +19,7 @@ _FROZEN: Final = {
 _MADE: Final = {"train": "all weights trained", "grow": "neurons added to the version before"}
 
 
-def record_fields(known: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+def record_fields(known: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Names and values to print; `known` is what `facts` gives. Lines that say nothing are left out."""
     fields = (
         ("chain", _chain(known)),
@@ -29,6 +28,20 @@ def record_fields(known: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         ("weights", _weights(known["tensors"])),
     )
     return [(name, value) for name, value in fields if value]
+
+
+def record_lines(known: Mapping[str, Any]) -> list[str]:
+    """The same as lines of text, those of a group indented below its name; ids and keys stand there whole."""
+    lines = []
+    for group, fields in record_fields(known):
+        width = max((len(name) for name, value in fields.items() if not isinstance(value, list)), default=0)
+        lines.append(group)
+        for name, value in fields.items():
+            if isinstance(value, list):
+                lines += [f"  {name}", *(f"    {item}" for item in value)]
+            else:
+                lines.append(f"  {name.ljust(width)}  {value}")
+    return lines
 
 
 def _chain(known: Mapping[str, Any]) -> dict[str, Any]:
