@@ -40,7 +40,12 @@ Progress = Callable[[int, float], None]
 
 
 class PlayingOptions(TypedDict, total=False):
-    """What an author may choose; the defaults are those of `engram participate`."""
+    """What an author may choose, as in `engram participate`. The defaults, and what None means:
+
+    `steps` 1000, `batch` 64, `learning_rate` 1.0, `seed` 0, `trainer` "numpy". All others are None:
+    `neurons` (of a growth: as many as the round allows), `epochs` (all of the round), `device` (of torch: the
+    best that there is), `max_bond` and `max_fee` (no limit), `report` and `progress` (nobody is told).
+    """
 
     steps: int
     batch: int
@@ -173,6 +178,8 @@ class AsyncRound:
         self, X: npt.ArrayLike, y: npt.ArrayLike, **options: Unpack[PlayingOptions]
     ) -> Played:
         """Plays the round as an author: trains on these rows, commits, reveals, is scored, withdraws.
+
+        `help(engram.library.rounds.PlayingOptions)` lists the options with their defaults.
 
         Before training, the loss of the version that it builds on is recomputed. What a reveal needs is saved
         in the data directory before the commit is sent: after a crash, call it again in time. `neurons` are

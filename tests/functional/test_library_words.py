@@ -11,6 +11,7 @@ import pytest
 import engram
 from engram import SyncChain, SyncModel
 from engram.library.errors import OptionInvalid
+from engram.library.rounds import PlayingOptions
 from engram.node.errors import RemoteError
 from engram.participant.datasets import Dataset
 from engram.participant.errors import KeyMissing, RecordMissing
@@ -158,3 +159,9 @@ def test_a_round_that_was_taken_back_is_named(tmp_path: Path, data: Dataset) -> 
             with pytest.raises(RemoteError, match=r"data_dir=FOLDER") as refused:
                 other.snapshot()
             assert refused.value.code == "unauthorized"
+
+
+def test_help_lists_every_option_of_an_author() -> None:
+    """`help` showed the name of the type alone, without its options and defaults."""
+    told = PlayingOptions.__doc__ or ""
+    assert [name for name in PlayingOptions.__annotations__ if f"`{name}`" not in told] == []
