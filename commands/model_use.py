@@ -69,7 +69,10 @@ def predict(
     chosen.explain(result["predictions"])
     if chosen.source:
         result |= {"first": chosen.first, "rows": chosen.there}
+        result |= {"filled": chosen.filled, "beyond": chosen.beyond}
     show_explained(session, result, chosen, picture)
+    if chosen.changed is not None:
+        session.note(chosen.changed)
     if chosen.extent is not None:
         session.note(chosen.extent)
 

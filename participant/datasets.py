@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -156,6 +156,10 @@ def load_source(
     return Dataset(rows.features, rows.labels), doubts
 
 
+def _none() -> npt.NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class Questions:
     """Rows that a model is to answer, with the labels that their file gives them."""
@@ -169,6 +173,10 @@ class Questions:
     """The shape of a row in the order of its values: (inputs,), or that of a picture."""
     mapping: Path | None = None
     """The mapping that was used."""
+    filled: npt.NDArray[np.int64] = field(default_factory=_none)
+    """How many missing values of each row the mapping has filled."""
+    beyond: npt.NDArray[np.int64] = field(default_factory=_none)
+    """How many values of each row lie beyond the mapping's range, so that they became 0 or 255."""
 
 
 def load_questions(source: str, options: ReadOptions | None = None, mapping: Path | None = None) -> Questions:
@@ -189,17 +197,21 @@ def load_questions(source: str, options: ReadOptions | None = None, mapping: Pat
         known = None
     asked = options or ReadOptions()
     table = read(Path(source), asked if known is None else known.options(asked))
-    features = plain_features(table) if known is None else mapped_features(table, known)
+    if known is None:
+        features = plain_features(table)
+        filled = beyond = _none()
+    else:
+        features, filled, beyond = mapped_features(table, known)
     shape = shape_laid_out(table, None if known is None else known.channels)
     if not table.labels.names:
-        return Questions(features, (), classes, shape, found)
+        return Questions(features, (), classes, shape, found, filled, beyond)
     places = {name: place for place, name in enumerate(classes)}
     numbers = [
         (int(name) if name.isascii() and name.isdigit() else None) if known is None else places.get(name)
         for name in table.labels.names
     ]
     labels = tuple(numbers[code] if code >= 0 else None for code in table.labels.codes)
-    return Questions(features, labels, classes, shape, found)
+    return Questions(features, labels, classes, shape, found, filled, beyond)
 
 
 def plain_rows(table: RawTable) -> Dataset:

@@ -35,6 +35,10 @@ class ChosenRows:
     """The data set; empty if rows were typed."""
     there: int = 0
     """How many rows the data set has."""
+    filled: int = 0
+    """How many missing values of these rows a mapping has filled."""
+    beyond: int = 0
+    """How many of their values lie beyond the mapping's range, and became the nearest that it knows."""
 
     @property
     def extent(self) -> str | None:
@@ -48,6 +52,21 @@ class ChosenRows:
             f"{which} taken of the {self.there:,} rows of {self.source}, which count from 0; --first and "
             f"--rows choose others, --rows {self.there} takes all"
         )
+
+    @property
+    def changed(self) -> str | None:
+        """What a mapping did to these rows that one should know; None if nothing."""
+        told = []
+        if self.filled:
+            were = "value of these rows was" if self.filled == 1 else "values of these rows were"
+            told.append(f"{self.filled:,} missing {were} filled by the mapping")
+        if self.beyond:
+            lie, were = ("value lies", "was") if self.beyond == 1 else ("values lie", "were")
+            told.append(
+                f"{self.beyond:,} {lie} beyond what the mapping was made of and {were} moved to its end, so "
+                "trust these answers less"
+            )
+        return "; ".join(told) or None
 
     def name(self, label: int) -> str:
         """The label of a class as people know it: what a mapping calls it, else its number."""
@@ -135,7 +154,9 @@ def rows_of(given: RowsOfFile, first: int, count: int) -> ChosenRows:
         )
     chosen = slice(first, first + count)
     features: list[list[int]] = data.features[chosen].tolist()
-    return ChosenRows(features, list(data.labels[chosen]), data.classes, data.shape, first, source, there)
+    filled, beyond = int(data.filled[chosen].sum()), int(data.beyond[chosen].sum())
+    labels = list(data.labels[chosen])
+    return ChosenRows(features, labels, data.classes, data.shape, first, source, there, filled, beyond)
 
 
 def say_mapping(mapping: Path) -> None:

@@ -39,7 +39,7 @@ def mapped_values(values: Values, mapping: DataMapping) -> npt.NDArray[np.uint8]
                     got=int(missing.any(axis=1).sum()),
                 )
             values = np.where(missing, np.nan, values)
-    return bytes_of(values, mapping)[0]
+    return bytes_of(values, mapping).features
 
 
 def mapped_labels(labels: Sequence[str], mapping: DataMapping) -> npt.NDArray[np.int64]:

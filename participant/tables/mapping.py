@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from engram.participant.tables.errors import (
 )
 from engram.participant.tables.limits import INPUTS, LABEL_LETTERS
 from engram.participant.tables.ranges import means_of, ranges_of, usual_range
-from engram.participant.tables.raw import NO_LABEL, Labels, RawTable, ReadOptions, Values
+from engram.participant.tables.raw import NO_LABEL, RawTable, ReadOptions, Values
 from engram.participant.tables.values import rows_lacking
 
 FORMAT: Final = "engram data mapping"
@@ -223,14 +223,17 @@ def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse", margin
     )
 
 
-def mapped_features(table: RawTable, mapping: DataMapping) -> npt.NDArray[np.uint8]:
+def mapped_features(table: RawTable, mapping: DataMapping) -> MappedValues:
     """The features of a table as a mapping makes them, whatever its labels are.
 
     Raises `MappingMismatch`, `ValuesMissing`.
     """
-    unlabelled = Labels(("",), np.zeros(table.rows, dtype=np.int32))
-    one_class = replace(mapping, classes=("",))
-    return mapped(replace(table, labels=unlabelled), one_class).features
+    values = _in_order(table, mapping)
+    if values.dtype.kind == "f" and not mapping.fill:
+        left = np.isnan(values).any(axis=1)
+        if bool(left.any()):
+            raise rows_lacking(table.name, np.zeros(table.rows, dtype=np.bool_), np.asarray(left))
+    return bytes_of(values, mapping)
 
 
 def mapped(table: RawTable, mapping: DataMapping, *, drop: bool = False) -> MappedRows:
@@ -257,8 +260,9 @@ def mapped(table: RawTable, mapping: DataMapping, *, drop: bool = False) -> Mapp
         if not drop:
             raise rows_lacking(table.name, lacking, left)
         values, labels = values[~left], labels[~left]
-    features, filled, beyond = bytes_of(values, mapping)
-    return MappedRows(features, labels.astype(np.uint16), filled, int(left.sum()), beyond)
+    made = bytes_of(values, mapping)
+    filled, beyond = int(made.filled.sum()), int(made.beyond.sum())
+    return MappedRows(made.features, labels.astype(np.uint16), filled, int(left.sum()), beyond)
 
 
 def _in_order(table: RawTable, mapping: DataMapping) -> Values:
@@ -287,25 +291,33 @@ def _in_order(table: RawTable, mapping: DataMapping) -> Values:
     return laid_out(table, mapping.channels)
 
 
-def bytes_of(values: Values, mapping: DataMapping) -> tuple[npt.NDArray[np.uint8], int, int]:
-    """Values as bytes, how many were filled, and how many lay beyond the range. Halves are rounded up."""
+class MappedValues(NamedTuple):
+    """Values as bytes; for each row, how many values were filled and how many lay beyond the range."""
+
+    features: npt.NDArray[np.uint8]
+    filled: npt.NDArray[np.int64]
+    beyond: npt.NDArray[np.int64]
+
+
+def bytes_of(values: Values, mapping: DataMapping) -> MappedValues:
+    """Values as bytes. Halves are rounded up."""
+    filled, beyond = np.zeros(len(values), dtype=np.int64), np.zeros(len(values), dtype=np.int64)
     if values.dtype == np.uint8 and set(mapping.low) == {0.0} and set(mapping.high) == {float(LARGEST)}:
-        return np.ascontiguousarray(values, dtype=np.uint8), 0, 0
+        return MappedValues(np.ascontiguousarray(values, dtype=np.uint8), filled, beyond)
     low, high = np.array(mapping.low), np.array(mapping.high)
     width = np.where(high > low, high - low, 1.0)
     result = np.empty(values.shape, dtype=np.uint8)
-    filled = beyond = 0
     step = max(1, _CHUNK_VALUES // values.shape[1])
     for begin in range(0, len(values), step):
         chunk = values[begin : begin + step].astype(np.float64)
         if mapping.fill and bool((missing := np.isnan(chunk)).any()):
-            filled += int(missing.sum())
+            filled[begin : begin + step] = missing.sum(axis=1)
             chunk = np.where(missing, np.array(mapping.fill), chunk)
         with np.errstate(over="ignore"):
             scaled = np.floor((chunk - low) / width * LARGEST + 0.5)
-        beyond += int(((chunk < low) | (chunk > high)).sum())
+        beyond[begin : begin + step] = ((chunk < low) | (chunk > high)).sum(axis=1)
         result[begin : begin + step] = np.clip(scaled, 0, LARGEST)
-    return result, filled, beyond
+    return MappedValues(result, filled, beyond)
 
 
 def _are_bytes(values: Values) -> bool:

@@ -75,6 +75,23 @@ def test_predictions_with_the_names_of_a_mapping(scene: Scene, tmp_path: Path) -
     assert "storm" in shell.text(*predict)
 
 
+def test_what_a_mapping_fills_and_cuts_is_said(scene: Scene, tmp_path: Path) -> None:
+    shell, rows, asked = scene.shell, tmp_path / "known.csv", tmp_path / "asked.csv"
+    rows.write_text(f"{row(LOW)},calm\n{row(HIGH)},storm\n,{row(LOW[1:])},calm\n")
+    converted = ("data", "convert", str(rows), "--missing", "mean", "-o", str(tmp_path / "k.npz"))
+    mapping = shell.json(*converted)["mapping"]
+    asked.write_text(f"{row(LOW)}\n,{row(HIGH[1:])}\n900,{row(HIGH[1:])}\n")
+    predict = ("model", "predict", "--data", str(asked), "--mapping", mapping, "--rows", "3")
+    answer = shell.json(*predict)
+    assert (answer["filled"], answer["beyond"]) == (1, 1)
+    told = shell.run(*predict).stderr
+    assert "1 missing value of these rows was filled by the mapping" in told
+    assert "1 value lies beyond what the mapping was made of" in told
+    first = shell.run(*predict[:-2])
+    assert "by the mapping" not in first.stderr, "nothing was done to the first row"
+    assert (shell.json(*predict[:-2])["filled"], shell.json(*predict[:-2])["beyond"]) == (0, 0)
+
+
 def test_the_mapping_beside_the_data_is_used(scene: Scene, tmp_path: Path) -> None:
     shell, table, rows = scene.shell, tmp_path / "sky.csv", tmp_path / "sky.npz"
     scaled = [",".join(str(value / 255) for value in values) for values in (LOW, HIGH, LOW)]
