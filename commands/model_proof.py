@@ -59,7 +59,7 @@ def prove(
 
     "block" is the block whose state is proven. A verifier who trusts that block, or a later one of the
     bundle, gives its id to `engram verify --checkpoint`. Verifiers must not take the id from whoever gives
-    them the proof: they ask a node of their own (`engram chain header`), or somebody they trust.
+    them the proof: they ask a node of their own (`engram chain head`), or somebody they trust.
     """
     check_free(output, force=force)
     asked = {"version": version, "checkpoint": checkpoint, "confirmations": confirmations}

@@ -172,6 +172,12 @@ def ban(session: CommandSession, peer: str, seconds: int, reason: str) -> None:
     times = (("since", utc_text(result["since_ms"])), ("until", utc_text(result["until_ms"])))
     named = [(name, result[name]) for name in ("subject", "reason", "disconnected", "not_dialled")]
     session.show(result, (*named[:1], *times, *named[1:]))
+    # Only a ban by key knows a node wherever it is, so whoever was met by its address alone may come back.
+    for node in result["disconnected"] if result["subject"] not in result["disconnected"] else ():
+        session.note(
+            f"the node {short(node)} may dial in again at once from an address that the ban does not "
+            f"concern; `engram peer ban {node}` refuses it wherever it is"
+        )
     for target in session.call("peer_targets") if result["not_dialled"] else ():
         stays = target["peer"] not in (None, *result["disconnected"])
         if stays and target["address"] in result["not_dialled"]:
@@ -189,13 +195,22 @@ def unban(session: CommandSession, banned: str) -> None:
     """Lift a ban, whoever imposed it.
 
     BANNED is a node key or its beginning, an IP address or a network, as `engram peer list --banned` shows
-    it. With a host or a network, its nodes are forgiven, too.
+    it. With a host or a network, its nodes are forgiven, too. If nothing was held against it, the
+    command ends with status 65 (`not_banned`).
     """
+    from engram.commands.support.errors import NotBanned
+
     result = session.call("peer_unban", admin=True, subject=banned)
-    if still := result["still"]:
+    still = result["still"]
+    if not result["unbanned"] and still:
+        raise NotBanned(
+            f"no ban names it, but that of {still} keeps it off: `engram peer unban {still}` lifts that",
+            got=result["subject"],
+        )
+    if not result["unbanned"]:
+        raise NotBanned(got=result["subject"])
+    if still:
         session.note(f"the ban of {still} still keeps it off: `engram peer unban {still}` lifts that")
-    elif not result["unbanned"]:
-        session.note("nothing was held against it: `engram peer list --banned` shows what the node refuses")
     session.show(result, result.items())
 
 

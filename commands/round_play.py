@@ -169,7 +169,8 @@ def unseal(session: CommandSession, round_: str | None) -> None:
 
         result = session.run_actor(action, printer.notice)
     facts = {"round": result["id"], "independent": result["independent"]}
-    printer.result(facts, facts.items())
+    opened = "others than the opener have opened parts" if result["independent"] else "nobody but the opener"
+    printer.result(facts, (("round", result["id"]), ("parts opened by", opened)))
 
 
 async def _opened(wallet: Wallet, beginning: str | None, *, ended: bool = False) -> Hash:

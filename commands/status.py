@@ -156,7 +156,11 @@ def _sync(status: dict[str, Any]) -> str:
         words = f"at {height} of {target} ({100 * height / target:.1f} %)"
     if backfill["left"]:
         there = backfill["base"] - backfill["left"]
-        words += f"; {there} of {backfill['base']} blocks from before the snapshot are here"
+        newer = "nothing newer to fetch" if target is None else words
+        words = (
+            f"{newer}; of the {backfill['base']} blocks from before the snapshot {there} are here, and "
+            "the others are fetched from peers in the background"
+        )
     return words
 
 

@@ -77,7 +77,7 @@ def command(
     rows: int,
     as_json: bool,
 ) -> None:
-    """Check a proof bundle offline: headers, work, and the records they commit to.
+    """Check a proof bundle offline: headers, work, and the records that they name.
 
     FILE is a bundle that `engram model prove` wrote. The command asks no node. It prints what is recorded
     about the version, and ends with two lists in plain words: what this proves, and what it does not.

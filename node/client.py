@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from io import BytesIO
@@ -39,6 +38,7 @@ from engram.node.errors import (
     SubscriberTooSlow,
 )
 from engram.node.files import read_plain
+from engram.node.unreachable import unreachable
 from engram.primitives.errors import ChainError, Invalid
 
 TOKEN_NAME: Final = "rpc.token"
@@ -206,7 +206,7 @@ class RpcClient:
         )
 
     def _unreachable(self, error: BaseException) -> NodeUnreachable:
-        return NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}")
+        return unreachable(self.url, error, REQUEST_TIMEOUT_S)
 
     @contextmanager
     def understood(self, what: str) -> Iterator[None]:
@@ -317,7 +317,7 @@ class _HoldSocket:
             self._refused = getattr(error, "status", None) == HOLD_REFUSED_STATUS
             await self.close()  # the next call connects anew
             if not self._refused:
-                raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+                raise unreachable(self.url, error, REQUEST_TIMEOUT_S) from error
 
     async def close(self) -> None:
         """Ends the hold."""
@@ -383,17 +383,3 @@ def _result(reply: dict[str, Any]) -> Any:
     if "error" not in reply:
         return reply["result"]
     raise _error(reply["error"]["data"])
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, aiohttp.InvalidURL):
-        return "that is no address of a node; write it as http://127.0.0.1:8645"
-    if isinstance(error, aiohttp.ClientSSLError):  # which the system's numbers do not name
-        return "it speaks no HTTPS, or with a certificate that is not trusted"
-    if isinstance(error, aiohttp.ClientConnectorError):  # its own text would repeat the address
-        if error.errno is not None and error.errno > 0:
-            return os.strerror(error.errno)
-        return error.strerror or "no connection"
-    if isinstance(error, TimeoutError):
-        return f"it has not answered within {REQUEST_TIMEOUT_S:g} seconds"
-    return str(error) or type(error).__name__

@@ -331,6 +331,12 @@ class NodeUnreachable(ChainError):
     """No node answers at this address: start one with `engram run`, or name another with --rpc."""
 
 
+class CertificateUntrusted(NodeUnreachable):
+    """The certificate of what answers at this address is not trusted: name a file with it, or with that of
+    its issuer, in the environment variable SSL_CERT_FILE.
+    """
+
+
 class ForeignAnswer(NodeUnreachable):
     """What answers at this address is no node, or speaks another language: check the address, or name another
     node with --rpc.

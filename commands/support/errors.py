@@ -44,5 +44,9 @@ class NotAnchored(InvalidInput):
     """The proof is consistent but not anchored: give a --checkpoint or --min-work that you trust."""
 
 
+class NotBanned(InvalidInput):
+    """Nothing was held against it: `engram peer list --banned` shows what the node refuses."""
+
+
 class StillRunning(NotReady):
     """The node was asked to stop and has not ended within two minutes: its log says what it waits for."""

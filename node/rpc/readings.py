@@ -29,6 +29,7 @@ from engram.p2p.errors import ChannelMismatch
 from engram.p2p.manager import PeerManager
 from engram.primitives.version import VERSION
 from engram.statemachine.fees import risen
+from engram.statemachine.rounds.calendar import Phase
 
 PACE_BLOCKS: Final = 100
 """Over so many of the last blocks the time between two, and the network's hash rate, are averaged."""
@@ -78,7 +79,7 @@ class Readings:
             sync_target=self.sync.target,
             backfill_base=backfill_base,
             backfill_left=backfill_left,
-            rounds=Counter(self.feed.open_rounds().values()),
+            rounds={phase.name.lower(): 0 for phase in Phase} | Counter(self.feed.open_rounds().values()),
             lookups=self.cache.lookups(),
             mempool_bytes=self.mempool.memory_bytes,
             mempool_transactions=len(self.mempool),

@@ -17,6 +17,7 @@ BORDERS = {
     "PIL": ("participant/tables/images.py",),
     "aiohttp": (
         "node/client.py",
+        "node/unreachable.py",
         "node/rpc/connection.py",
         "node/rpc/server.py",
         "p2p/transport.py",

@@ -359,6 +359,7 @@ def test_the_metrics_page_says_the_same(shell: Shell) -> None:
     assert metric(shell, "engram_target_block_seconds") == status["pace"]["due_s"]
     assert metric(shell, 'engram_warnings{code="no_peers"}') == 0
     assert metric(shell, 'engram_bans{by="operator"}') == 0
+    assert metric(shell, 'engram_rounds{phase="commit"}') == 0, "a phase without rounds is 0, not missing"
     shell.text("peer", "ban", "192.0.2.0/24")
     assert metric(shell, 'engram_bans{by="operator"}') == 1
     shell.text("peer", "unban", "192.0.2.0/24")

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -287,47 +286,6 @@ def test_an_added_peer_is_remembered_until_it_is_removed(shell: Shell, tmp_path:
     with running_node(config, spec):
         assert dialled() == []
     assert "peers.json cannot be read" in (tmp_path / "node.log").read_text()
-
-
-def is_banned(row: dict[str, Any]) -> bool:
-    return row["error"] is not None and row["error"]["code"] == "peer_banned"
-
-
-def test_bans(shell: Shell, tmp_path: Path) -> None:
-    assert shell.text("peer", "list", "--banned").startswith("the node refuses nobody")
-    with running_node(Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), spec_of(shell)) as other:
-        assert other.info is not None
-        node_id, address = other.info.node_id, f"127.0.0.1:{other.info.p2p_port}"
-        shell.text("peer", "add", address)
-        height = shell.json("miner", "mine")[0]["height"]
-        Shell(tmp_path, {}).json("chain", "wait", "--height", str(height))
-        assert shell.json("peer", "info", node_id[:8])["address"] == address
-        banned = shell.json("peer", "ban", node_id[:8], "--for", "3600", "--reason", "floods")
-        assert (banned["subject"], banned["disconnected"]) == (node_id, [node_id])
-        (ban,) = shell.json("peer", "list", "--banned")
-        assert (ban["subject"], ban["reason"], ban["by_operator"]) == (node_id, "floods", True)
-        assert ban["until_ms"] - ban["since_ms"] == 3_600_000
-        listed = shell.text("peer", "list", "--banned")
-        assert re.search(rf"^{node_id} .*operator +floods +20\S+ \S+ UTC ", listed, re.MULTILINE)
-        while not is_banned(kept_off := shell.json("peer", "list")[0]):
-            pass  # the session's end has not been noticed yet
-        assert kept_off["address"] == address
-        assert f"engram peer unban {node_id}`" in kept_off["state"]
-        assert re.search(rf"^-  +{address} .* banned *$", shell.text("peer", "list"), re.MULTILINE)
-        assert shell.json("peer", "unban", node_id[:6])["unbanned"]
-        assert shell.json("peer", "list", "--banned") == []
-        shell.text("peer", "remove", address)
-    nothing = {"subject": "192.0.2.7", "unbanned": False, "still": None}
-    assert shell.json("peer", "unban", "192.0.2.7") == nothing
-    assert shell.json("peer", "ban", "192.0.2.0/24")["subject"] == "192.0.2.0/24"
-    assert shell.json("peer", "unban", "192.0.2.7") == {**nothing, "still": "192.0.2.0/24"}
-    assert "ban of 192.0.2.0/24" in shell.run("peer", "add", "192.0.2.7:1").output
-    (named,) = shell.json("peer", "ban", "192.0.2.7")["not_dialled"]
-    assert named == "192.0.2.7:1"
-    assert shell.json("peer", "remove", "192.0.2.7") == {"address": named, "removed": True}
-    assert shell.error("peer", "ban", "nobody") == (65, "peer_not_found")
-    assert shell.error("peer", "unban", "nobody") == (65, "ban_invalid")
-    assert shell.error("peer", "info", "00") == (65, "peer_not_found")
 
 
 @pytest.mark.fault(id=51)

@@ -15,7 +15,8 @@ import pytest
 
 from engram.node.answers import read_answer
 from engram.node.client import RpcClient
-from engram.node.errors import NodeUnreachable, RemoteError
+from engram.node.errors import CertificateUntrusted, NodeUnreachable, RemoteError
+from engram.p2p.certificate import fresh_credentials
 from engram.primitives.errors import ChainError
 
 pytestmark = pytest.mark.fault(id=50)
@@ -49,6 +50,19 @@ async def stranger(status: str, body: bytes, headers: str = "") -> AsyncIterator
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+
+
+async def test_a_certificate_that_is_not_trusted_is_no_node_that_is_missing() -> None:
+    """The remedy is a file that vouches for it, not to start a node."""
+    server = await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=fresh_credentials().context
+    )
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with RpcClient(f"https://127.0.0.1:{port}") as client:
+            with pytest.raises(CertificateUntrusted, match="SSL_CERT_FILE") as caught:
+                await client.call("chain_head")
+    assert caught.value.code == "certificate_untrusted"
 
 
 FOREIGN = (
