@@ -23,10 +23,10 @@ from engram.p2p.errors import (
 )
 from engram.p2p.eviction import to_cut
 from engram.p2p.gossip import Gossip, GossipLimits
-from engram.p2p.handshake import Role, own_hello, part, shake_hands
+from engram.p2p.handshake import PeerIdentity, Role, own_hello, part, shake_hands
 from engram.p2p.limits import SessionLimits
 from engram.p2p.link import Link, Listener, PeerAddress, Transport
-from engram.p2p.messages import PROTOCOL_VERSION
+from engram.p2p.messages import PROTOCOL_VERSION, Hello
 from engram.p2p.outbound import Outbound, OutboundLimits, Resolve
 from engram.p2p.places import InboundPlaces, PlaceLimits
 from engram.p2p.protocol import B, ChainProtocol, PeerInfo, PeerOrigin
@@ -193,7 +193,10 @@ class PeerManager(Generic[B]):
         error: ChainError | None = None
         node_key: bytes | None = None
         try:
-            session = await self._open(link, attempt)
+            own, identity = await self._shake(link, attempt)
+            if attempt is None:
+                node_key = identity.node_key  # whoever is refused by the key has come by itself
+            session = self._open(link, attempt, own, identity)
             node_key = session.node_key
             if session.origin is PeerOrigin.FEELER:
                 error = SessionEnded(DisconnectReason.REQUESTED)
@@ -207,8 +210,10 @@ class PeerManager(Generic[B]):
             await part(link, error, self._clock, self._config.session.close_s)
         return error
 
-    async def _open(self, link: Link, attempt: Dial | None) -> Session:
-        """Makes a session by the handshake; raises if this node does not want to speak with the peer."""
+    async def _shake(self, link: Link, attempt: Dial | None) -> tuple[Hello, PeerIdentity]:
+        """The handshake: what this node has said of itself, and who the peer is. Raises if its host is
+        refused.
+        """
         role = Role.DIALER if attempt is not None else Role.ACCEPTOR
         host = link.remote_host
         if attempt is not None:
@@ -223,11 +228,14 @@ class PeerManager(Generic[B]):
             async with Deadline(self._clock, self._config.session.handshake_s):
                 if role is Role.ACCEPTOR:
                     self._shaking[link] = None
-                identity = await shake_hands(link, role, own, self._key, expected_key)
+                return own, await shake_hands(link, role, own, self._key, expected_key)
         except TimeoutError:
             raise PeerTimeout("no handshake in time", expected=self._config.session.handshake_s) from None
         finally:
             self._shaking.pop(link, None)
+
+    def _open(self, link: Link, attempt: Dial | None, own: Hello, identity: PeerIdentity) -> Session:
+        """Makes a session after the handshake; raises if this node does not want to speak with the peer."""
         session = Session(
             link,
             identity,
@@ -240,7 +248,7 @@ class PeerManager(Generic[B]):
         )
         if attempt is not None:
             attempt.node_key = identity.node_key
-        self._check_allowed(host, identity.node_key, attempt)
+        self._check_allowed(link.remote_host, identity.node_key, attempt)
         if attempt is not None:
             self._dialler.met(attempt, session)
         return session

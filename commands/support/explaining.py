@@ -93,8 +93,8 @@ def show_explained(
         click.echo()
         _show_parts(answer, groups, chosen.name)
     click.echo(
-        f"\nversion {result['version']}; parts are in nats and add up exactly, as --json shows, in units of"
-        " 2^-16 nat"
+        f"\nversion {result['version']}; parts are in nats and add up exactly: --json has them as\n"
+        "integers, in units of 2^-16 nat"
     )
 
 

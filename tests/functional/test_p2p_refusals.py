@@ -80,3 +80,24 @@ async def test_strangers_at_its_host_cut_nobody_off_from_a_named_peer() -> None:
         first.manager.disconnect(second.key.public_key)
         await world.pass_time(5)
         assert not first.knows(second), "for what it did itself, it is refused"
+
+
+async def test_who_dials_in_and_is_refused_by_the_key_is_reported_with_it() -> None:
+    """The log counts the attempts of each ban; without the key it knew of none."""
+    world = MemoryNodes(2)
+    first, second = world.nodes
+    key = second.key.public_key
+    first.policy.banned.add(key)
+    async with running(*world.nodes):
+        second.manager.add_peer(first.address)
+        await world.pass_time(5)
+        assert not first.knows(second)
+        assert (key, "peer_banned") in first.policy.reports
+        assert (None, "peer_banned") not in first.policy.reports
+        first.manager.add_peer(second.address)
+        first.policy.reports.clear()
+        second.manager.remove_peer(first.address)
+        await world.pass_time(5)
+        assert (key, "peer_banned") not in first.policy.reports, (
+            "what this node dials is not said to have come"
+        )

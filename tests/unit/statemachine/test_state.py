@@ -50,7 +50,7 @@ def test_a_missing_record_names_its_kind() -> None:
     with pytest.raises(MissingRecord) as caught:
         committed().get(Maturing, ALICE, u64(1))
     assert caught.value.code == "missing_maturing"
-    assert caught.value.expected == ALICE + u64(1)
+    assert caught.value.got == ALICE + u64(1)
 
 
 def test_a_child_keeps_its_changes_until_it_is_absorbed() -> None:
