@@ -181,7 +181,7 @@ class Importer:
             put_disconnected(batch, ref, self._txids(ref))
             put_ref(batch, replace(ref, verdict=Verdict.INVALID, code=Reverted.code))
         put_tip(batch, target, self._store.files.end, self._store.executed())
-        self._store.write(batch)
+        self._write(batch)
         self._store.forget_refs(ref.id for ref in leaving)
         for ref in leaving:  # a reader may have put the old verdict back into memory just now
             self._reject(ref.id, Reverted.code)
@@ -190,9 +190,7 @@ class Importer:
     def force(self) -> None:
         """Forces to the disk what a lazy importer has written: the block files first, then the database."""
         if self._unforced:
-            self._unforced = 0
-            self._store.files.sync()
-            self._store.write(Batch())
+            self._write(Batch())
 
     def prune(self, height: int, read: Sequence[BlockRef] = ()) -> None:
         """Deletes a few of the states that are too old for a head at `height`, if the head has moved.
@@ -238,7 +236,7 @@ class Importer:
             put_body(batch, name, stored[0] if stored else self._store.files.append(pack_body(block)))
             put_tip(batch, head, stored[1] if stored else self._store.files.end, self._store.executed())
             hit(FailPoint.MEND_BEFORE_COMMIT)
-            self._store.write(batch)
+            self._write(batch)
             hit(FailPoint.MEND_AFTER_COMMIT)
             self._store.damaged.remove(name)
 
@@ -281,7 +279,6 @@ class Importer:
         stored: tuple[BlockLocation, Position] | None,
     ) -> Imported:
         forced = not self.lazy or self._unforced + 1 >= FORCED_BLOCKS
-        self._unforced = 0 if forced else self._unforced + 1
         location = stored[0] if stored else self._store.files.append(pack_body(block), sync=forced)
         files_end = stored[1] if stored else self._store.files.end
         batch = Batch()
@@ -292,7 +289,7 @@ class Importer:
             self._pruner.put_side_content(batch, ref, execution.blobs)
             put_tip(batch, head, files_end, ref.order)
             hit(FailPoint.SIDE_BEFORE_COMMIT)
-            self._store.write(batch, sync=forced)
+            self._write(batch, forced=forced)
             hit(FailPoint.SIDE_AFTER_COMMIT)
             self._pruner.grew(ref)
             return Imported(ImportOutcome(ImportStatus.SIDE, ref.id), head)
@@ -325,9 +322,16 @@ class Importer:
     def _write_head(self, batch: Batch, outcome: ImportStatus, *, forced: bool) -> None:
         if outcome is ImportStatus.REORGED:
             hit(FailPoint.REORG_BEFORE_COMMIT)
-        self._store.write(batch, sync=forced)
+        self._write(batch, forced=forced)
         if outcome is ImportStatus.REORGED:
             hit(FailPoint.REORG_AFTER_COMMIT)
+
+    def _write(self, batch: Batch, *, forced: bool = True) -> None:
+        """Stores a batch. If it is forced to the disk, so are the block files, and before it."""
+        if forced:
+            self._store.files.sync()
+        self._unforced = 0 if forced else self._unforced + 1
+        self._store.write(batch, sync=forced)
 
     def _txids(self, ref: BlockRef) -> Sequence[Hash]:
         return [receipt.txid for receipt in self._store.receipts(ref)]
@@ -347,7 +351,7 @@ class Importer:
         batch = Batch()
         put_ref(batch, BlockRef(name, block.header, work, Verdict.INVALID, error.code))
         hit(FailPoint.INVALID_BEFORE_COMMIT)
-        self._store.write(batch)
+        self._write(batch)
         hit(FailPoint.INVALID_AFTER_COMMIT)
 
     def _reject(self, name: Hash, code: str) -> None:

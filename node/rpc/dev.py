@@ -108,8 +108,8 @@ class DevMethods:
     async def _mining_stopped(self) -> AsyncIterator[None]:
         """Meanwhile the node makes no block by itself, so that none stands on what is taken back."""
         active = self.mining.setup.active
-        await self.mining.stop()
         try:
+            await self.mining.stop()
             yield
         finally:
             if active:

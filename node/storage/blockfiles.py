@@ -140,6 +140,7 @@ class BlockFiles:
             self._end = committed if read_only else self._intact_end(committed)
             if self._end.offset and not read_only:
                 self._descriptor = open_file(self._path(self._end.file), os.O_RDWR)
+                self._is_synced = False  # an earlier process may have ended before it forced its last records
                 self._cut_tail()
 
     @property

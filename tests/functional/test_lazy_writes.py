@@ -14,7 +14,7 @@ from engram.node.chain.importer import FORCED_BLOCKS
 from engram.node.storage.db import LevelDatabase
 from engram.node.storage.store import BLOCKS_DIRECTORY
 from tests.support.memory_chain import MemoryChain
-from tests.support.node_chain import LATE_MS, SPEC, disk_store, opened
+from tests.support.node_chain import LATE_MS, SPEC, disk_store, opened, resealed
 
 BLOCKS = 2 * FORCED_BLOCKS + 7
 
@@ -69,6 +69,34 @@ def test_a_lazy_importer_forces_one_block_in_many_and_the_files_first(
         assert forced.order == ["files", "database"] * 3, "nothing is left to force"
     with imported(tmp_path / "usual", 5, lazy=False, forced=forced):
         assert forced.order == ["files", "database"] * 5
+
+
+def test_what_an_ended_process_has_left_is_forced_before_the_database_counts_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was appended and not forced; the next start takes it from the files."""
+    with imported(tmp_path / "whole", 5, lazy=True):
+        shutil.copytree(tmp_path / "whole", tmp_path / "ended")
+    log = max((tmp_path / "ended").glob("*/*.log"), key=lambda path: path.stat().st_size)
+    os.truncate(log, log.stat().st_size // 2)  # so that there is something to take
+    forced = Forced(monkeypatch)
+    with opened(disk_store(tmp_path / "ended")) as node:
+        assert node.start.imported > 0
+        assert node.start.head.height == 5
+        assert forced.order.index("files") < forced.order.index("database")
+
+
+def test_a_refused_block_forces_the_files_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced = Forced(monkeypatch)
+    with imported(tmp_path, 3, lazy=True) as node:
+        branch = MemoryChain(SPEC)
+        good = [branch.mine() for _ in range(4)]
+        wrong = resealed(good[3], state_root=bytes(32))
+        forced.order.clear()
+        head = node.store.get_ref(good[2].header.id)
+        answer = node.importer.import_block(wrong, head, LATE_MS).answer
+        assert answer.outcome == "invalid"
+        assert forced.order == ["files", "database"]
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.97])
