@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
 
-from engram.consensus.chainspec import ChainSpec, load_spec
+from engram.consensus.chainspec import ChainSpec
 from engram.library.dev_keys import dev_account
 from engram.library.errors import ChainClosed
 from engram.library.names import People
@@ -22,6 +21,7 @@ from engram.participant.connecting import ChosenNode
 from engram.participant.errors import KeyMissing, PassphraseMissing
 from engram.participant.notices import Report
 from engram.participant.parts import ROUNDS_DIRECTORY
+from engram.participant.view import spec_of
 from engram.participant.wallet import Wallet
 from engram.primitives.errors import BadAddress, ChainError
 from engram.primitives.keys import PrivateKey, format_address, parse_address
@@ -158,9 +158,7 @@ class Connection:
     async def spec(self) -> ChainSpec:
         """Every constant of the chain, as this node has it; `engram.verify` takes it as `chain`."""
         if self._spec is None:
-            told = await self.client.call("chain_spec")
-            with self.client.understood("chain_spec"):
-                self._spec = load_spec(json.dumps(told))
+            self._spec = await spec_of(self.client)
         return self._spec
 
     def _looks_like_address(self, text: str) -> bool:

@@ -60,6 +60,13 @@ _ENDING: Final[Mapping[DueStep | None, str]] = MappingProxyType(
 """Due steps that end a round, and why."""
 
 
+async def spec_of(client: RpcClient) -> ChainSpec:
+    """Every constant of the chain, as the node has it. Raises `AnswerInvalid` for what is no ChainSpec."""
+    told = await client.call("chain_spec")
+    with client.understood("chain_spec"):
+        return load_spec(json.dumps(told))
+
+
 class ChainView:
     """Reads one chain through one node."""
 
@@ -72,9 +79,7 @@ class ChainView:
     async def spec(self) -> ChainSpec:
         """The chain's ChainSpec, which holds its rules; it is asked for once."""
         if self._spec is None:
-            told = await self.client.call("chain_spec")
-            with self.client.understood("chain_spec"):
-                self._spec = load_spec(json.dumps(told))
+            self._spec = await spec_of(self.client)
         return self._spec
 
     async def height(self) -> int:

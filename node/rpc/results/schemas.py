@@ -148,16 +148,7 @@ class SchemaBuilder:
         name = cls.__name__
         if self._types.setdefault(name, cls) is not cls:
             raise TypeError(f"two results are called {name}")
-        if name not in self.definitions:
-            self.definitions[name] = {}
-            properties, needed = self._fields(cls)
-            self.definitions[name] = {
-                "type": "object",
-                "description": _summary(cls),
-                "properties": properties,
-                "required": needed,
-                "additionalProperties": False,
-            }
+        self._define(name, cls, {})
         return {"$ref": f"{COMPONENTS}{name}"}
 
     def _fields(self, cls: type) -> tuple[Json, list[str]]:
@@ -210,19 +201,24 @@ class SchemaBuilder:
                 several = [self._shown(item, field) for item in items]
                 return {"type": "array", "prefixItems": several, "minItems": len(items), "items": False}
 
+    def _define(self, name: str, cls: type, beside: Json) -> None:
+        """Adds an object's schema under a name; `beside` are further fields before those of the class."""
+        if name in self.definitions:
+            return
+        self.definitions[name] = {}  # so that a class whose fields lead back to it ends
+        properties, needed = self._fields(cls)
+        self.definitions[name] = {
+            "type": "object",
+            "description": _summary(cls),
+            "properties": {**beside, **properties},
+            "required": [*beside, *needed],
+            "additionalProperties": False,
+        }
+
     def _member(self, cls: type) -> Json:
         """A member of a union: its fields, and its name under `type`."""
         name = f"{cls.__name__}Member"
-        if name not in self.definitions:
-            self.definitions[name] = {}
-            properties, needed = self._fields(cls)
-            self.definitions[name] = {
-                "type": "object",
-                "description": _summary(cls),
-                "properties": {"type": {**_TEXT, "const": cls.__name__}, **properties},
-                "required": ["type", *needed],
-                "additionalProperties": False,
-            }
+        self._define(name, cls, {"type": {**_TEXT, "const": cls.__name__}})
         return {"$ref": f"{COMPONENTS}{name}"}
 
 
