@@ -77,6 +77,7 @@ def test_a_round_goes_on_as_fast_as_those_who_play_it(tmp_path: Path) -> None:
         assert alice.head().height > 20
 
 
+@pytest.mark.usefixtures("slow_clock")
 def test_time_is_moved_by_blocks_ticks_and_phases(tmp_path: Path) -> None:
     data = engram.load_data("digits")
     with engram.dev_node(("alice", "bob"), folder=tmp_path) as alice:
@@ -123,6 +124,7 @@ def test_a_way_back_forgets_what_came_after(tmp_path: Path) -> None:
         assert alice.head().height == alice.call("chain_header", id=start)["height"] + 1
 
 
+@pytest.mark.usefixtures("slow_clock")
 def test_a_round_is_played_again_after_a_way_back(tmp_path: Path) -> None:
     data = engram.load_data("digits")
     first, second = slice(0, 300), slice(300, 600)
