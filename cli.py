@@ -53,7 +53,7 @@ COMMANDS = MappingProxyType[str, str](
         "glossary": "Explain a word that Engram uses, or list them all.",
         "schema": "Print the JSON Schema of what a command prints with --json.",
         "shell": "Install tab completion and manual pages.",
-        "verify": "Check a proof bundle offline: headers, work, and the records they commit to.",
+        "verify": "Check a proof bundle offline: headers, work, and the records that they name.",
     }
 )
 
