@@ -20,6 +20,7 @@ from benchmarks.training_round import AUTHOR, OPENER, TrainingRound
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.genesis import Genesis, genesis
+from engram.nn.loss import RowScores
 from engram.node.chain.chain import Chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
@@ -31,7 +32,7 @@ from engram.primitives import smt
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.records import Account, Supply
-from engram.statemachine.scoring import RowScores, Scorer
+from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.transfer import Transfer

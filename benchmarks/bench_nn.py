@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from benchmarks.measure import Row, interleaved
 from benchmarks.samples import CLASSES, INPUTS, dense, images, random_parameters
-from engram.nn.gemm import REFERENCE
+from engram.nn.engine import REFERENCE
 from engram.nn.growth import Growth, Policy, append, forward_frozen, forward_growth, merge_parameters
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.loss import LossKind, loss_rows, score

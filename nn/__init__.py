@@ -5,7 +5,7 @@ A segment is a group of neurons of one layer with parameters of its own. The mod
 
 - `spec` says which networks are allowed and what they cost;
 - `parameters` checks the arrays and proves that no accumulator can overflow;
-- `evaluate` runs the segments with one of the engines of `gemm`;
+- `evaluate` runs the segments with one of the arithmetics of `gemm`, and `engine` makes engines of these;
 - `loss` turns logits into one integer loss for each row;
 - `growth` appends segments without changing those that exist.
 

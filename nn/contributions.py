@@ -24,10 +24,10 @@ from typing import Final
 
 import numpy as np
 
+from engram.nn.engine import FAST, Engine
 from engram.nn.errors import ShapeMismatch
-from engram.nn.evaluate import Features, FrozenActivations, run_and_keep, unstarted
+from engram.nn.evaluate import Features, FrozenActivations, unstarted
 from engram.nn.fixed import Int64Array, saturate
-from engram.nn.gemm import FAST, Engine
 from engram.nn.layers import Output
 from engram.nn.logits import GATE, LOGIT_LIMIT, largest_of, layout_of, logits_of, staged
 from engram.nn.parameters import Bounds, Parameters, SegmentParameters, prove_bounds
@@ -111,18 +111,17 @@ def contributions(
     made = (len(owners.hidden), len(owners.outputs))
     if made != (expected := (len(spec.hidden), len(spec.outputs))):
         raise ShapeMismatch("the owners belong to another network", expected=expected, got=made)
-    unstarted(spec, features)
     proved = prove_bounds(spec, parameters) if bounds is None else bounds
     peaks = (*proved.hidden, *proved.outputs)
     most = max(output.fan_in for output in spec.outputs)
     size = min(_chunk_rows(spec), max(1, CHUNK_ELEMENTS // (most + owners.groups)))
-    chunks = [
-        _split(
-            spec, parameters, owners, run_and_keep(spec, parameters, peaks, features[first:][:size], engine)
-        )
-        for first in range(0, max(1, len(features)), size)
-    ]
-    return concatenated(chunks)
+
+    def kept(first: int) -> FrozenActivations:
+        start = unstarted(spec, features[first:][:size])
+        return engine.keep(spec, parameters, peaks, start).on_host()
+
+    firsts = range(0, max(1, len(features)), size)
+    return concatenated([_split(spec, parameters, owners, kept(first)) for first in firsts])
 
 
 def concatenated(chunks: Sequence[Contributions]) -> Contributions:

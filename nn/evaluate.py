@@ -8,7 +8,7 @@ running the whole network. Which segments a growth may append is decided in `gro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from engram.nn.errors import ShapeMismatch
 from engram.nn.fixed import Int64Array
-from engram.nn.gemm import Engine, Kernel
+from engram.nn.gemm import Arithmetic, Kernel
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.layers.joining import joined, joined_numbers, joined_peak, runs
 from engram.nn.layers.segment import Numbers
@@ -53,9 +53,22 @@ class FrozenActivations:
         return tuple(layer.shape[1] for layer in self.layers)
 
     @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.sums)
+
+    @property
     def size_bytes(self) -> int:
         """The bytes of memory that everything except the features takes."""
         return sum(layer.nbytes for layer in self.layers[1:]) + self.sums.nbytes
+
+    def counted(self, hidden: int, outputs: int) -> FrozenActivations:
+        """The same values, said to be of so many segments: for those of a `joined_network`."""
+        return replace(self, hidden=hidden, outputs=outputs)
+
+    def on_host(self) -> FrozenActivations:
+        """These very values: numpy has them in this machine's memory already."""
+        return self
 
 
 def frozen_size_bytes(spec: NetworkSpec, rows: int) -> int:
@@ -80,7 +93,11 @@ def unstarted(spec: NetworkSpec, features: Features) -> FrozenActivations:
 
 
 def resume(
-    spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
+    spec: NetworkSpec,
+    parameters: Parameters,
+    peaks: Sequence[int],
+    start: FrozenActivations,
+    arithmetic: Arithmetic,
 ) -> Int64Array:
     """Logits (n, classes) int64 of the whole network; runs only the segments that `start` does not hold.
 
@@ -88,13 +105,17 @@ def resume(
     so apart from the result the memory does not grow with their number.
     """
     logits = np.empty((len(start.sums), spec.classes), dtype=np.int64)
-    for rows, _, sums in _chunks(_plan(spec, parameters, peaks, start, engine), start):
+    for rows, _, sums in _chunks(_plan(spec, parameters, peaks, start, arithmetic), start):
         logits[rows] = logits_of(spec.components, sums)
     return logits
 
 
 def run_and_keep(
-    spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], features: Features, engine: Engine
+    spec: NetworkSpec,
+    parameters: Parameters,
+    peaks: Sequence[int],
+    features: Features,
+    arithmetic: Arithmetic,
 ) -> FrozenActivations:
     """Runs the whole network, and keeps the activations of every layer and the component sums."""
     start, count = unstarted(spec, features), len(features)
@@ -103,7 +124,7 @@ def run_and_keep(
         for number, width in enumerate(layer_widths(spec)[1:], 1)
     ]
     sums = np.empty((count, component_count(spec)), dtype=np.int64)
-    for rows, layers, chunk_sums in _chunks(_plan(spec, parameters, peaks, start, engine), start):
+    for rows, layers, chunk_sums in _chunks(_plan(spec, parameters, peaks, start, arithmetic), start):
         sums[rows] = chunk_sums
         for number, store in enumerate(kept, 1):
             store[rows] = layers[number]
@@ -146,7 +167,7 @@ def _joined(
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """What is to be run: the segments in the engine's form, and the layers that they read and make."""
+    """What is to be run: the segments in the arithmetic's form, and the layers that they read and make."""
 
     hidden: tuple[tuple[HiddenSegment, Kernel, int], ...]
     """A run of segments as one, its kernel, the index of its first neuron in its layer."""
@@ -164,18 +185,22 @@ class _Plan:
 
 
 def _plan(
-    spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
+    spec: NetworkSpec,
+    parameters: Parameters,
+    peaks: Sequence[int],
+    start: FrozenActivations,
+    arithmetic: Arithmetic,
 ) -> _Plan:
     hidden, outputs = spec.hidden[start.hidden :], spec.outputs[start.outputs :]
     split, widths = len(hidden), layer_widths(spec)
     made = [*start.widths, *[0] * (len(widths) - len(start.widths))]
     placed = []
-    for segment, kernel, _ in _kernels(hidden, parameters[:split], peaks[:split], engine):
+    for segment, kernel, _ in _kernels(hidden, parameters[:split], peaks[:split], arithmetic):
         placed.append((segment, kernel, made[segment.layer]))
         made[segment.layer] += segment.width
     fed = [
-        (segment, kernel, engine.accumulators(peak))
-        for segment, kernel, peak in _kernels(outputs, parameters[split:], peaks[split:], engine)
+        (segment, kernel, arithmetic.accumulators(peak))
+        for segment, kernel, peak in _kernels(outputs, parameters[split:], peaks[split:], arithmetic)
     ]
     whole = (*(segment for segment, _, _ in placed), *(segment for segment, _, _ in fed))
     resumed = start.hidden or start.outputs
@@ -188,16 +213,16 @@ def _plan(
         widths,
         component_count(spec),
         chunk_rows(sum(widths) - sum(firsts), component_count(spec)),
-        engine.activations,
+        arithmetic.activations,
     )
 
 
 def _kernels(
-    segments: Sequence[S], parameters: Parameters, peaks: Sequence[int], engine: Engine
+    segments: Sequence[S], parameters: Parameters, peaks: Sequence[int], arithmetic: Arithmetic
 ) -> Iterator[tuple[S, Kernel, int]]:
     """Each run of the segments as one segment, with its kernel and its peak."""
     for whole, given, peak in zip(*_joined(segments, parameters, peaks), strict=True):
-        yield whole, engine.kernel(whole, given.weights, given.bias, peak), peak
+        yield whole, arithmetic.kernel(whole, given.weights, given.bias, peak), peak
 
 
 def _loads(

@@ -1,4 +1,4 @@
-"""Engines: exact integer products and the steps after them. The only module of the core that uses floats.
+"""Arithmetics: exact integer products and the steps after them. The only module of the core that uses floats.
 
 Why products in floating point are exact here: a segment's accumulators are sums of products, and the bound
 proof says how large they and their partial sums can become (the peak). So every product and every partial sum
@@ -6,12 +6,12 @@ is an integer of magnitude at most the peak. float32 holds every integer up to 2
 up to 2^53. Below these limits no operation rounds: in any order of summation, with or without fused
 multiply-add, on any number of threads.
 
-Scaling by a power of two changes only the exponent, so it is exact as well. The fast engine therefore scales
+Scaling by a power of two changes only the exponent, so it is exact as well. `FLOATS` therefore scales
 weights and bias by 2^-s once, when it prepares a segment, instead of shifting every accumulator of every row;
 what remains of the first rounding shift is a floor.
 
-`FAST` chooses for each segment, by its peak, the cheaper of the exact types. `REFERENCE` computes in plain
-int64. Both give the same integers.
+`FLOATS` chooses for each segment, by its peak, the cheaper of the exact types. `INTEGERS` computes in plain
+int64. Both give the same integers. `engine` makes engines of them, which evaluate whole networks.
 """
 
 from __future__ import annotations
@@ -24,13 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.nn.dtypes import IntArray
-from engram.nn.fixed import INT32_MAX
-from engram.nn.layers.output import Output
 from engram.nn.layers.segment import Numbers, Segment, exact_forward
 from engram.nn.layers.steps import Clip, Root, RoundShift, Square, Step
-
-ENGINE_VERSION: Final = 1
-"""The version of the results. It changes only if a resulting integer does, and then at a block height."""
 
 FLOAT32_LIMIT: Final = 2**24
 FLOAT64_LIMIT: Final = 2**53
@@ -39,14 +34,14 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Kernel(Protocol):
-    """A segment that is ready to run, with its parameters in the form that its engine needs."""
+    """A segment that is ready to run, with its parameters in the form that its arithmetic needs."""
 
     def __call__(self, x: Numbers, out: Numbers) -> None:
         """Writes the results for the rows x (n, hi - lo) into `out` (n, width); both hold integers."""
 
 
-class Engine(Protocol):
-    """A way to compute segments. All engines give the same integers."""
+class Arithmetic(Protocol):
+    """A way to compute segments. All of them give the same integers."""
 
     @property
     def activations(self) -> np.dtype[Any]:
@@ -59,7 +54,7 @@ class Engine(Protocol):
         """Prepares a segment for which `prove_peak` returned `peak`."""
 
 
-class _ReferenceEngine:
+class _Integers:
     """Plain int64 arithmetic: slow, but the definition of the results."""
 
     activations: np.dtype[Any] = np.dtype(np.int64)
@@ -74,7 +69,7 @@ class _ReferenceEngine:
         return run
 
 
-class _FastEngine:
+class _Floats:
     """Floating-point matrix products, in a type whose limit of exactness lies above the peak."""
 
     activations: np.dtype[Any] = np.dtype(np.float32)
@@ -153,33 +148,5 @@ _FLOAT_STEPS: Final[Mapping[type[Step], Callable[[Any, Floats], None]]] = {
     Root: _float_root,
 }
 
-FAST: Final[Engine] = _FastEngine()
-REFERENCE: Final[Engine] = _ReferenceEngine()
-
-
-def is_exact(engine: Engine) -> bool:
-    """Whether the engine agrees with the reference on sums that reach the limit of each float type.
-
-    The limits are 2^24 - 1 in float32 and the largest peak, 2^31 - 1, in float64. A node calls this at every
-    start, to check the machine rather than the code: if the linear algebra library computes in a narrower
-    type than it was asked for, or drops bits, the node must stop instead of splitting the chain.
-    """
-    return all(
-        _agrees(engine, weight, peak) for weight, peak in ((127, FLOAT32_LIMIT - 1), (32767, INT32_MAX))
-    )
-
-
-def _agrees(engine: Engine, weight: int, peak: int) -> bool:
-    """Whether the engine is exact for a segment whose partial sums climb to the odd `peak` and fall again."""
-    count = 2 * (peak // (2 * 255 * weight))
-    segment = Output(layer=0, lo=0, hi=count, first=0, width=64, shift=0, weight_bits=16)
-    weights = np.full((count, 64), weight, dtype=np.int16)
-    weights[:, 1::2] = -weight
-    weights[count // 2 :, 2::4] = -weight
-    bias = np.full(64, peak - 255 * weight * count, dtype=np.int32)
-    bias[1::2] *= -1
-    x = np.full((67, count), 255, dtype=np.int64)
-    x[1::2, ::3] = 254
-    result = np.empty((67, 64), dtype=engine.accumulators(peak))
-    engine.kernel(segment, weights, bias, peak)(x.astype(engine.activations), result)
-    return bool(np.array_equal(result, exact_forward(segment, x, weights, bias)))
+FLOATS: Final[Arithmetic] = _Floats()
+INTEGERS: Final[Arithmetic] = _Integers()

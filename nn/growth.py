@@ -26,6 +26,7 @@ from typing import Annotated
 
 import numpy as np
 
+from engram.nn.engine import FAST, Engine, Frozen
 from engram.nn.errors import (
     GateMisplaced,
     GrowthEmpty,
@@ -35,9 +36,8 @@ from engram.nn.errors import (
     PolicyViolated,
     ShapeMismatch,
 )
-from engram.nn.evaluate import Features, FrozenActivations, resume, run_and_keep
+from engram.nn.evaluate import Features, FrozenActivations, unstarted
 from engram.nn.fixed import Int64Array
-from engram.nn.gemm import FAST, Engine
 from engram.nn.layers import HiddenSegment, Interval, Output
 from engram.nn.layers.moving import reading
 from engram.nn.logits import GATE
@@ -180,12 +180,13 @@ def forward_frozen(
     and component. Raises what `network.forward` raises.
     """
     proved = prove_bounds(spec, parameters) if bounds is None else bounds
-    return run_and_keep(spec, parameters, (*proved.hidden, *proved.outputs), features, engine)
+    peaks = (*proved.hidden, *proved.outputs)
+    return engine.keep(spec, parameters, peaks, unstarted(spec, features)).on_host()
 
 
 def forward_growth(
     spec: NetworkSpec,
-    frozen: FrozenActivations,
+    frozen: Frozen,
     growth: Growth,
     parameters: Parameters,
     engine: Engine = FAST,
@@ -196,14 +197,23 @@ def forward_growth(
     `spec`; `parameters` are those of the growth. Raises `ShapeMismatch` if the activations are those of a
     network of another shape, and what `prove_growth` raises.
     """
+    return engine.logits(
+        grown_spec(spec, growth), parameters, peaks_on(spec, frozen, growth, parameters), frozen
+    )
+
+
+def peaks_on(spec: NetworkSpec, frozen: Frozen, growth: Growth, parameters: Parameters) -> tuple[int, ...]:
+    """The peaks of the new segments, hidden ones first, for an engine that starts from these activations.
+
+    Raises what `forward_growth` raises.
+    """
     made = (frozen.hidden, frozen.outputs, frozen.widths)
     if made != (len(spec.hidden), len(spec.outputs), layer_widths(spec)):
         raise ShapeMismatch(
             "the activations belong to another network", expected=layer_widths(spec), got=frozen.widths
         )
     proved = prove_growth(spec, growth, parameters)
-    peaks = (*proved.hidden, *proved.outputs)
-    return resume(grown_spec(spec, growth), parameters, peaks, frozen, engine)
+    return (*proved.hidden, *proved.outputs)
 
 
 def adopt(

@@ -76,6 +76,12 @@ def logits_of(components: Sequence[int], sums: Int64Array) -> Int64Array:
     return np.concatenate([np.zeros((0, len(layout.stage_of_class)), dtype=np.int64), *chunks])
 
 
+def predict(logits: Int64Array) -> npt.NDArray[np.int64]:
+    """The class of each row (n,): the one with the largest logit; of several such classes, the lowest."""
+    best: npt.NDArray[np.int64] = np.argmax(logits, axis=1).astype(np.int64)
+    return best
+
+
 def largest_of(layout: Layout, sums: Int64Array) -> Int64Array:
     """The largest component sum of each entry (n, entries)."""
     best: Int64Array = np.maximum.reduceat(sums[:, layout.by_entry], layout.starts, axis=1)

@@ -20,11 +20,12 @@ from enum import IntEnum
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.nn.data import Labels, check_labels
 from engram.nn.errors import ShapeMismatch
 from engram.nn.fixed import LOGIT_BITS, LOSS_BITS, Int64Array, exp_q32, ln_q24, ln_q32, round_shift, saturate
-from engram.nn.network import predict
+from engram.nn.logits import predict
 from engram.primitives.types import U32, U64
 
 LossFunction = Callable[[Int64Array, Labels], Int64Array]
@@ -52,6 +53,39 @@ class Score:
     correct: U32
     """The number of rows whose predicted class is their label."""
     rows: U32
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """What the logits of rows are held against."""
+
+    kind: LossKind
+    labels: Labels
+    """(n,): the label of each row; one of `classes` or more counts as wrong."""
+    classes: int
+    """At least the classes of the network. Those that it lacks have logit 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowScores:
+    """How well a network does on each row of a part."""
+
+    losses: npt.NDArray[np.int32]
+    """(n,) clipped losses in Q24 nats."""
+    right: npt.NDArray[np.bool_]
+    """(n,) whether the predicted class is the label."""
+
+    @property
+    def total(self) -> Score:
+        """The sums over all rows."""
+        return Score(
+            int(np.sum(self.losses, dtype=np.int64)), int(np.count_nonzero(self.right)), len(self.right)
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of memory that the arrays take."""
+        return self.losses.nbytes + self.right.nbytes
 
 
 def softmax_cross_entropy(logits: Int64Array, labels: Labels) -> Int64Array:
@@ -113,6 +147,18 @@ def score(kind: LossKind, logits: Int64Array, labels: Labels) -> Score:
     """The loss and the number of correct rows. Raises what `loss_rows` raises."""
     loss = evaluate_loss(kind, logits, labels)
     return Score(loss, int(np.count_nonzero(predict(logits) == labels)), len(labels))
+
+
+def score_rows(measure: Measure, logits: Int64Array) -> RowScores:
+    """The loss of each row by its logits (n, the network's classes), and whether it is right.
+
+    A row whose label is `measure.classes` or more is wrong, and its loss has no meaning. Raises
+    `ShapeMismatch` where there is not one label for each row.
+    """
+    labels, classes = measure.labels, measure.classes
+    padded = np.pad(logits, ((0, 0), (0, max(0, classes - logits.shape[1]))))
+    losses = loss_rows(measure.kind, padded, np.where(labels < classes, labels, 0))
+    return RowScores(losses.astype(np.int32), predict(padded) == labels)
 
 
 def _chunks(logits: Int64Array, labels: Labels) -> Iterator[tuple[Int64Array, Labels]]:

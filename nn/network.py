@@ -9,12 +9,10 @@ For shapes and costs see `spec`; for the checks of parameters and the bound proo
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
-from engram.nn.evaluate import Features, resume, unstarted
+from engram.nn.engine import FAST, Engine
+from engram.nn.evaluate import Features, unstarted
 from engram.nn.fixed import Int64Array
-from engram.nn.gemm import FAST, Engine
+from engram.nn.logits import predict
 from engram.nn.parameters import Bounds, Parameters, SegmentParameters, prove_bounds
 from engram.nn.spec import NetworkSpec
 
@@ -36,10 +34,4 @@ def forward(
     """
     start = unstarted(spec, features)
     proved = prove_bounds(spec, parameters) if bounds is None else bounds
-    return resume(spec, parameters, (*proved.hidden, *proved.outputs), start, engine)
-
-
-def predict(logits: Int64Array) -> npt.NDArray[np.int64]:
-    """The class of each row (n,): the one with the largest logit; of several such classes, the lowest."""
-    best: npt.NDArray[np.int64] = np.argmax(logits, axis=1).astype(np.int64)
-    return best
+    return engine.logits(spec, parameters, (*proved.hidden, *proved.outputs), start)

@@ -11,7 +11,8 @@ from typing import Final
 
 from engram.consensus.chainspec import ChainSpec, has_work, spec_id
 from engram.consensus.genesis import Genesis
-from engram.nn.gemm import FAST, REFERENCE, Engine, is_exact
+from engram.nn.engine import FAST, REFERENCE, Engine
+from engram.nn.selfcheck import is_exact
 from engram.node import logs, metrics
 from engram.node.addressfile import AddressFile
 from engram.node.bans import Bans

@@ -13,29 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from typing import Final, Protocol
-
-import numpy as np
-import numpy.typing as npt
 
 from engram.nn.data import PartData, part_size
 from engram.nn.dtypes import IntArray
-from engram.nn.evaluate import FrozenActivations, joined_network
+from engram.nn.engine import ENGINE_VERSION, FAST, Engine, Frozen
+from engram.nn.evaluate import joined_network, unstarted
 from engram.nn.fixed import Int64Array
-from engram.nn.gemm import ENGINE_VERSION, FAST, Engine
-from engram.nn.growth import (
-    Growth,
-    forward_frozen,
-    forward_growth,
-    growth_chunk_rows,
-    growth_macs_per_row,
-    null_growth_logits,
-)
+from engram.nn.growth import Growth, growth_chunk_rows, growth_macs_per_row, peaks_on
 from engram.nn.layers.joining import interval_count, run_count
-from engram.nn.logits import GATE, logits_of
-from engram.nn.loss import LossKind, Score, loss_rows
-from engram.nn.network import Features, NetworkSpec, Parameters, forward, predict
+from engram.nn.logits import GATE
+from engram.nn.loss import LossKind, Measure, RowScores, Score
+from engram.nn.network import Features, NetworkSpec, Parameters, forward
 from engram.nn.parameters import Bounds
 from engram.nn.seeded import Seeded, expand, generation_macs
 from engram.nn.spec import (
@@ -61,28 +50,6 @@ LoadedNetwork = tuple[NetworkSpec, Parameters, Bounds]
 """A network ready to be evaluated, in the form of `joined_network`."""
 
 
-@dataclass(frozen=True, eq=False)
-class RowScores:
-    """How well a network does on each row of a part."""
-
-    losses: npt.NDArray[np.int32]
-    """(n,) clipped losses in Q24 nats."""
-    right: npt.NDArray[np.bool_]
-    """(n,) whether the predicted class is the label."""
-
-    @property
-    def total(self) -> Score:
-        """The sums over all rows."""
-        return Score(
-            int(np.sum(self.losses, dtype=np.int64)), int(np.count_nonzero(self.right)), len(self.right)
-        )
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of memory that the arrays take."""
-        return self.losses.nbytes + self.right.nbytes
-
-
 class ScoreCache(Protocol):
     """Where scores and activations may be remembered. It may forget any of them at any time."""
 
@@ -97,11 +64,11 @@ class ScoreCache(Protocol):
         """Held while the scores of this key are computed: who comes second waits for who came first."""
         ...
 
-    def get_activations(self, key: Hash) -> FrozenActivations | None:
+    def get_activations(self, key: Hash) -> Frozen | None:
         """The activations that were put under this key, if they are remembered."""
         ...
 
-    def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
+    def put_activations(self, key: Hash, activations: Frozen) -> None:
         """Offers activations to be remembered; their `size_bytes` says how much memory they take."""
 
     def get_composition(self, root: Hash) -> Composition | None:
@@ -138,10 +105,10 @@ class NoCache:
     def once(self, key: Hash) -> AbstractContextManager[object]:
         return nullcontext()
 
-    def get_activations(self, key: Hash) -> FrozenActivations | None:
+    def get_activations(self, key: Hash) -> Frozen | None:
         return None
 
-    def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
+    def put_activations(self, key: Hash, activations: Frozen) -> None:
         return None
 
     def get_composition(self, root: Hash) -> Composition | None:
@@ -172,7 +139,7 @@ class DataPart:
         self.id: Final = part_id
         self._load = load
         self._loaded: PartData | None = None
-        self.activations: Final[dict[Hash, FrozenActivations]] = {}
+        self.activations: Final[dict[Hash, Frozen]] = {}
         """Activations of networks on these rows, by parameters root, for the life of this object."""
 
     def load(self) -> PartData:
@@ -212,12 +179,14 @@ class Scorer:
         `WholeNetwork.load` and `DataPart.load` raise, and `ShapeMismatch`.
         """
 
-        def logits() -> Int64Array:
-            if keep:
-                return logits_of(network.spec.components, self._activations(network, part).sums)
-            return self.logits(network, part.load().features)
+        def run(measure: Measure) -> RowScores:
+            if keep:  # then nothing is left to run but the losses
+                return self._engine.scores(network.spec, (), (), self._activations(network, part), measure)
+            spec, parameters, bounds = self._loaded(network)
+            start = unstarted(spec, part.load().features)
+            return self._engine.scores(spec, parameters, _peaks(bounds), start, measure)
 
-        return self._rows(network, part, classes, loss_kind, logits)
+        return self._rows(network, part, classes, loss_kind, run)
 
     def growth_rows(
         self, grown: GrownNetwork, part: DataPart, classes: int, loss_kind: LossKind
@@ -229,12 +198,13 @@ class Scorer:
         the new segments only: the network below has been scored before.
         """
 
-        def logits() -> Int64Array:
+        def run(measure: Measure) -> RowScores:
             added, base = grown.load_growth(), grown.base
             frozen = self._activations(base, part)
-            return forward_growth(base.spec, frozen, grown.growth, added, engine=self._engine)
+            peaks = peaks_on(base.spec, frozen, grown.growth, added)
+            return self._engine.scores(grown.spec, added, peaks, frozen, measure)
 
-        return self._rows(grown, part, classes, loss_kind, logits)
+        return self._rows(grown, part, classes, loss_kind, run)
 
     def logits(self, network: AnyNetwork, features: Features) -> Int64Array:
         """Logits (n, classes), Q16 nats, of uint8 features (n, inputs).
@@ -250,7 +220,7 @@ class Scorer:
         part: DataPart,
         classes: int,
         loss_kind: LossKind,
-        logits: Callable[[], Int64Array],
+        run: Callable[[Measure], RowScores],
     ) -> RowScores:
         key = score_key(network.root, part.id, classes, loss_kind)
         known = self.cache.get(key)
@@ -259,10 +229,7 @@ class Scorer:
         with self.cache.once(key):
             known = self.cache.get(key)
             if known is None:
-                grown = null_growth_logits(logits(), max(0, classes - network.spec.classes))
-                labels = part.load().labels
-                losses = loss_rows(loss_kind, grown, np.where(labels < classes, labels, 0))
-                known = RowScores(losses.astype(np.int32), predict(grown) == labels)
+                known = run(Measure(loss_kind, part.load().labels, classes))
                 self.cache.put(key, known)
         return known
 
@@ -287,21 +254,26 @@ class Scorer:
             self.cache.put_network(network.root, kept)
         return kept
 
-    def _activations(self, network: AnyNetwork, part: DataPart) -> FrozenActivations:
+    def _activations(self, network: AnyNetwork, part: DataPart) -> Frozen:
         """The activations, computed at most once for all growths that one transaction scores on the part."""
         if network.root not in part.activations:
             part.activations[network.root] = self._cached_activations(network, part)
         return part.activations[network.root]
 
-    def _cached_activations(self, network: AnyNetwork, part: DataPart) -> FrozenActivations:
+    def _cached_activations(self, network: AnyNetwork, part: DataPart) -> Frozen:
         key = activations_key(network.root, part.id)
         kept = self.cache.get_activations(key)
         if kept is None:
             spec, parameters, bounds = self._loaded(network)
-            found = forward_frozen(spec, parameters, part.load().features, bounds, self._engine)
-            kept = replace(found, hidden=len(network.spec.hidden), outputs=len(network.spec.outputs))
+            start = unstarted(spec, part.load().features)
+            found = self._engine.keep(spec, parameters, _peaks(bounds), start)
+            kept = found.counted(len(network.spec.hidden), len(network.spec.outputs))
             self.cache.put_activations(key, kept)
         return kept
+
+
+def _peaks(bounds: Bounds) -> tuple[int, ...]:
+    return (*bounds.hidden, *bounds.outputs)
 
 
 def score_key(root: Hash, part: Hash, classes: int, loss_kind: LossKind) -> Hash:

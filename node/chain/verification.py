@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from engram.nn.dtypes import IntArray
-from engram.nn.evaluate import FrozenActivations
+from engram.nn.engine import Frozen
+from engram.nn.loss import RowScores
 from engram.node.storage.lru import ByteLru
 from engram.primitives.types import Hash
 from engram.statemachine.parameters import Composition
-from engram.statemachine.scoring import LoadedNetwork, RowScores
+from engram.statemachine.scoring import LoadedNetwork
 
 SCORES_BYTES: Final = 4 << 20
 ACTIVATIONS_BYTES: Final = 64 << 20
@@ -60,8 +61,8 @@ class VerificationCache:
         self._scores: ByteLru[RowScores] = ByteLru(
             scores_bytes, lambda scores: _ENTRY_BYTES + scores.size_bytes
         )
-        self._activations: ByteLru[FrozenActivations] = ByteLru(
-            activations_bytes, lambda kept: kept.size_bytes + kept.layers[0].nbytes
+        self._activations: ByteLru[Frozen] = ByteLru(
+            activations_bytes, lambda kept: kept.size_bytes + kept.rows * kept.widths[0]
         )
         self._compositions: ByteLru[Composition] = ByteLru(
             compositions_bytes, lambda whole: _ENTRY_BYTES + _SEGMENT_BYTES * whole.spec.totals.segments
@@ -96,10 +97,10 @@ class VerificationCache:
                 if not own.users:
                     del self._computing[key]
 
-    def get_activations(self, key: Hash) -> FrozenActivations | None:
+    def get_activations(self, key: Hash) -> Frozen | None:
         return self._activations.get(key)
 
-    def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
+    def put_activations(self, key: Hash, activations: Frozen) -> None:
         self._activations.put(key, activations)
 
     def get_composition(self, root: Hash) -> Composition | None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from engram.nn.data import Labels
 from engram.nn.fixed import Int64Array
+from engram.nn.loss import RowScores
 from engram.primitives.types import Address
 from engram.statemachine.content import release
 from engram.statemachine.context import BlockContext
@@ -55,7 +56,6 @@ from engram.statemachine.rounds.records import (
 )
 from engram.statemachine.rounds.update import update_tensors
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import RowScores
 from engram.statemachine.state import State
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 
 from engram.nn.growth import Growth, append
 from engram.nn.layers import HiddenSegment, Output
+from engram.nn.loss import RowScores
 from engram.nn.network import NetworkSpec
 from engram.nn.spec import check_spec, neurons
 from engram.primitives.codec import encode
@@ -46,7 +47,7 @@ from engram.statemachine.rounds.errors import (
 )
 from engram.statemachine.rounds.records import Round, RoundKind
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import DataPart, RowScores, growth_macs, network_macs
+from engram.statemachine.scoring import DataPart, growth_macs, network_macs
 from engram.statemachine.state import State
 
 

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engram.nn.contributions import Contributions, Owners, contributions, lead
+from engram.nn.engine import REFERENCE
 from engram.nn.errors import ShapeMismatch
-from engram.nn.gemm import REFERENCE
 from engram.nn.growth import Growth, grown_spec, merge_parameters
 from engram.nn.layers import Output
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.nn import evaluate
-from engram.nn.gemm import FAST, REFERENCE
+from engram.nn.engine import FAST, REFERENCE
 from engram.nn.network import NetworkSpec, SegmentParameters, forward
 from engram.nn.parameters import prove_bounds
 from engram.nn.spec import check_spec

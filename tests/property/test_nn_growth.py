@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.nn.gemm import FAST, REFERENCE
+from engram.nn.engine import FAST, REFERENCE
 from engram.nn.growth import (
     Growth,
     Policy,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.nn import evaluate
-from engram.nn.gemm import FAST, REFERENCE
+from engram.nn.engine import FAST, REFERENCE
 from engram.nn.growth import Growth, Policy, append, forward_frozen, forward_growth, growth_chunk_rows
 from engram.nn.layers import DenseRelu, DenseSquare, Output
 from engram.nn.layers.joining import runs

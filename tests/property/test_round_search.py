@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engram.nn.loss import RowScores
 from engram.statemachine import transition
 from engram.statemachine.rounds import candidates
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundStatus
-from engram.statemachine.scoring import DataPart, RowScores, Scorer
+from engram.statemachine.scoring import DataPart, Scorer
 from engram.statemachine.transactions import reveal_update
 from tests.support.attacks import fails
 from tests.support.round_search import COIN, ROWS, Author, Holder, Moves, Outcome, campaign, grow_honestly

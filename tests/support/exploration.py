@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from engram.nn.loss import RowScores
 from engram.primitives import keys
 from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
@@ -28,7 +29,7 @@ from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
 from engram.statemachine.records import RoundClock, Supply
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import NoCache, RowScores, Scorer
+from engram.statemachine.scoring import NoCache, Scorer
 from engram.statemachine.state import State, leaf_value
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transition import apply_transaction, begin_block

@@ -8,29 +8,35 @@ from typing import Any
 import numpy as np
 
 from engram.nn.dtypes import IntArray
-from engram.nn.gemm import FAST, Kernel
+from engram.nn.engine import NumpyEngine
+from engram.nn.gemm import FLOATS, Kernel
 from engram.nn.layers.segment import Numbers, Segment
 
 
-class Inexact:
-    """The fast engine, with something done to every product afterwards, in place."""
+class Bent:
+    """The arithmetic of floats, with something done to every product afterwards, in place."""
 
-    activations = FAST.activations
+    activations = FLOATS.activations
 
     def __init__(self, bend: Callable[[Numbers], object]) -> None:
         self._bend = bend
 
     def accumulators(self, peak: int) -> np.dtype[Any]:
-        return FAST.accumulators(peak)
+        return FLOATS.accumulators(peak)
 
     def kernel(self, segment: Segment, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
-        exact = FAST.kernel(segment, weights, bias, peak)
+        exact = FLOATS.kernel(segment, weights, bias, peak)
 
         def run(x: Numbers, out: Numbers) -> None:
             exact(x, out)
             self._bend(out)
 
         return run
+
+
+def inexact(bend: Callable[[Numbers], object]) -> NumpyEngine:
+    """The fast engine with such an arithmetic."""
+    return NumpyEngine("numpy", Bent(bend))
 
 
 def without_last_bit(out: Numbers) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from engram.nn import fixed
 from engram.nn.data import part_bytes, part_commitment
 from engram.nn.dtypes import DTYPES, INT8, INT16, INT32
-from engram.nn.gemm import FAST, Engine
+from engram.nn.engine import FAST, Engine
 from engram.nn.growth import Growth, Policy, append, growth_macs_per_row, merge_parameters
 from engram.nn.layers import (
     ConvRelu,

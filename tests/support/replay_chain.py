@@ -13,7 +13,7 @@ import numpy as np
 
 from engram.consensus.block import Block
 from engram.consensus.chainspec import load_spec
-from engram.nn.gemm import Engine
+from engram.nn.engine import Engine
 from engram.primitives.codec import decode
 from engram.statemachine.scoring import Scorer
 from tests.support.memory_chain import MemoryChain

@@ -16,13 +16,14 @@ from typing import Final
 import numpy as np
 
 from engram.nn.data import PartData, parse_part, part_bytes
+from engram.nn.loss import RowScores
 from engram.primitives import keys
 from engram.statemachine.loading import version_network
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.judging import frequency_table, null_growth_losses
 from engram.statemachine.rounds.records import Round, RoundStatus, RoundTerms
-from engram.statemachine.scoring import DataPart, RowScores
+from engram.statemachine.scoring import DataPart
 from engram.statemachine.transactions.amend_model import AmendModel
 from tests.support.attacks import crowd
 from tests.support.coalition import MALLORY, Author, CoalitionRound, Holder, Line, burned_of, wealth

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from engram.nn.data import parse_part, part_bytes
+from engram.nn.loss import RowScores
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds import candidates, rewards
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import Candidate
 from engram.statemachine.rounds.terms import entry_of
-from engram.statemachine.scoring import DataPart, RowScores, Scorer
+from engram.statemachine.scoring import DataPart, Scorer
 from engram.statemachine.transactions import reveal_update
 from tests.support.attacks import crowd, fails, play_with
 from tests.support.rounds import (

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engram.nn.gemm import REFERENCE
+from engram.nn.engine import REFERENCE
 from engram.statemachine.transactions import TX_TYPES
 from tests.support.replay_chain import replay
 

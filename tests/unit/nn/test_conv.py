@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engram.nn.errors import DimensionOutOfRange, QuantizationOutOfRange
-from engram.nn.gemm import FAST, REFERENCE
+from engram.nn.gemm import FLOATS, INTEGERS
 from engram.nn.layers import ConvRelu, ConvRoot, ConvSquare, HiddenSegment, maps
 from engram.nn.layers.conv import GROUP_MACS
 from engram.nn.layers.dense import ACTIVATION_MACS
@@ -55,9 +55,9 @@ def test_a_convolution_is_its_formula_in_every_engine(segment: ConvRelu | ConvSq
     expected = [[activation(segment, a) for a in convolved(segment, given, row)] for row in x.tolist()]
     assert exact_forward(segment, x.astype(np.int64), given.weights, given.bias).tolist() == expected
     peak = prove_peak(segment, given.weights, given.bias, 255)
-    for engine in (FAST, REFERENCE):
-        out = np.zeros((len(x), segment.width), dtype=engine.activations)
-        engine.kernel(segment, given.weights, given.bias, peak)(x.astype(engine.activations), out)
+    for arithmetic in (FLOATS, INTEGERS):
+        out = np.zeros((len(x), segment.width), dtype=arithmetic.activations)
+        arithmetic.kernel(segment, given.weights, given.bias, peak)(x.astype(arithmetic.activations), out)
         assert out.tolist() == expected
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engram.nn.engine import FAST, REFERENCE
 from engram.nn.errors import (
     BoundViolated,
     ComponentsMismatch,
@@ -19,7 +20,6 @@ from engram.nn.errors import (
     TooManyMacs,
 )
 from engram.nn.fixed import ln_q24
-from engram.nn.gemm import FAST, REFERENCE
 from engram.nn.growth import (
     Growth,
     Policy,

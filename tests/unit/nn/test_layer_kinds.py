@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from engram.nn.dtypes import IntArray
+from engram.nn.engine import FAST, REFERENCE
 from engram.nn.errors import BoundViolated, DimensionOutOfRange, ShapeMismatch, TooManyMacs
-from engram.nn.gemm import FAST, REFERENCE
 from engram.nn.growth import Growth, append, forward_frozen, forward_growth, growth_macs_per_row
 from engram.nn.growth import Policy as GrowthPolicy
 from engram.nn.layers import HiddenSegment, Interval, Output

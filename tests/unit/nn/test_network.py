@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from engram.nn.engine import FAST, REFERENCE
 from engram.nn.errors import ShapeMismatch
 from engram.nn.evaluate import frozen_size_bytes
-from engram.nn.gemm import FAST, REFERENCE
 from engram.nn.growth import forward_frozen
 from engram.nn.layers import Output
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward, predict

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engram.nn.engine import REFERENCE
 from engram.nn.errors import (
     DimensionOutOfRange,
     GrowthOverlap,
@@ -13,7 +14,6 @@ from engram.nn.errors import (
     QuantizationOutOfRange,
     ShapeMismatch,
 )
-from engram.nn.gemm import REFERENCE
 from engram.nn.growth import Growth, Policy, adopt, append, forward_frozen, forward_growth, merge_parameters
 from engram.nn.layers import DenseRelu, DenseRoot, HiddenSegment, Interval, MaxPool, Output
 from engram.nn.layers.dense import ACTIVATION_MACS, READ_MACS

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engram.nn.gemm import FAST, REFERENCE
+from engram.nn.engine import FAST, REFERENCE
 from engram.nn.growth import Growth, Policy, grown_spec
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.loss import LOSSES

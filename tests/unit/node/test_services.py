@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from engram.consensus.genesis import genesis
 from engram.nn.data import parse_part
-from engram.nn.gemm import FAST, REFERENCE, Engine
+from engram.nn.engine import FAST, REFERENCE, Engine
 from engram.nn.loss import LossKind
 from engram.node import services
 from engram.node.config import Config
@@ -18,7 +18,7 @@ from engram.statemachine.content import blob_id
 from engram.statemachine.loading import open_network
 from engram.statemachine.scoring import DataPart, Scorer
 from tests.support import chain_models as models
-from tests.support.inexact import Inexact, far_off
+from tests.support.inexact import far_off, inexact
 from tests.support.nn_samples import TWO_LAYERS, network_parameters
 from tests.support.node_chain import SPEC
 
@@ -26,7 +26,7 @@ RAW = models.raw_part()
 PART = DataPart(blob_id(RAW), lambda: parse_part(RAW, rows=20, inputs=12, classes=3))
 
 
-@pytest.mark.parametrize("engine", [FAST, Inexact(far_off)])
+@pytest.mark.parametrize("engine", [FAST, inexact(far_off)])
 async def test_scores_are_right_on_any_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine
 ) -> None:

@@ -8,9 +8,8 @@ import pytest
 
 from engram.nn.data import PartData, parse_part, part_commitment
 from engram.nn.dtypes import INT8, INT16, IntArray
+from engram.nn.engine import REFERENCE, Frozen
 from engram.nn.errors import UnknownGenerator
-from engram.nn.evaluate import FrozenActivations
-from engram.nn.gemm import REFERENCE
 from engram.nn.growth import (
     forward_frozen,
     forward_growth,
@@ -19,7 +18,7 @@ from engram.nn.growth import (
     growth_macs_per_row,
     merge_parameters,
 )
-from engram.nn.loss import LossKind
+from engram.nn.loss import LossKind, RowScores
 from engram.nn.network import NetworkSpec, Parameters
 from engram.nn.seeded import Seeded, expand
 from engram.nn.spec import call_macs, chunk_rows, component_count, logit_macs, macs_per_row, setup_macs
@@ -35,7 +34,6 @@ from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import (
     DataPart,
     LoadedNetwork,
-    RowScores,
     Scorer,
     activations_key,
     growth_macs,
@@ -68,7 +66,7 @@ class Remembering:
 
     def __init__(self) -> None:
         self.scores: dict[Hash, RowScores] = {}
-        self.activations: dict[Hash, FrozenActivations] = {}
+        self.activations: dict[Hash, Frozen] = {}
         self.parameters: dict[Hash, LoadedNetwork] = {}
         self.expansions: dict[Hash, IntArray] = {}
 
@@ -81,10 +79,10 @@ class Remembering:
     def once(self, key: Hash) -> AbstractContextManager[object]:
         return nullcontext()
 
-    def get_activations(self, key: Hash) -> FrozenActivations | None:
+    def get_activations(self, key: Hash) -> Frozen | None:
         return self.activations.get(key)
 
-    def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
+    def put_activations(self, key: Hash, activations: Frozen) -> None:
         self.activations[key] = activations
 
     def get_composition(self, root: Hash) -> Composition | None:

@@ -10,6 +10,7 @@ import numpy as np
 from engram.nn.dtypes import INT8, INT32
 from engram.nn.evaluate import FrozenActivations
 from engram.nn.layers import DenseRelu, Output
+from engram.nn.loss import RowScores
 from engram.nn.network import NetworkSpec
 from engram.nn.seeded import Seeded
 from engram.nn.spec import parameter_shapes
@@ -19,7 +20,6 @@ from engram.primitives.codec import decode, encode
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.additions import SegmentSources, TrainUpdate, addition
 from engram.statemachine.parameters import compose
-from engram.statemachine.scoring import RowScores
 
 
 def key(number: int) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engram.nn.gemm import REFERENCE
+from engram.nn.engine import REFERENCE
 from engram.nn.growth import forward_frozen
 from engram.nn.layers import Output
 from engram.nn.network import SegmentParameters

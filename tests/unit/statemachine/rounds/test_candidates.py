@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engram.nn.fixed import ln_q24
+from engram.nn.loss import RowScores
 from engram.statemachine.records import Model, RetentionPart
 from engram.statemachine.rounds.candidates import (
     OwnerGroup,
@@ -44,7 +45,6 @@ from engram.statemachine.rounds.records import (
     RoundWitness,
     Tally,
 )
-from engram.statemachine.scoring import RowScores
 from tests.support.round_samples import (
     MODEL,
     WITNESS_NAME,
