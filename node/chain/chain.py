@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakSet
 
@@ -34,11 +33,15 @@ from engram.primitives.types import Hash
 from engram.statemachine.state import State
 
 QUEUE_BLOCKS: Final = 64
+_TAKEN: Final = (ImportStatus.EXTENDED, ImportStatus.REORGED, ImportStatus.SIDE, ImportStatus.DUPLICATE)
+"""Behind a block with one of these verdicts the next block of a run is judged."""
 READ_S: Final = 10.0
 READ_BLOCKS: Final = 128
 """Whoever reads the state of a head is given so many seconds, or blocks, before it counts as old."""
 LOOK_S: Final = 5.0
 """While blocks wait for the clock, it is looked at so often: it may be set meanwhile."""
+RUN_S: Final = 0.05
+"""After so many seconds the writer's thread judges no further block of a run before `head` has moved."""
 CHANGE_BLOCKS: Final = 256
 """The most blocks by which one `HeadChanged` raises the height; the next `HeadChanged` brings the others."""
 
@@ -88,9 +91,20 @@ class HeadChanges:
 
 @dataclass
 class _Offer:
-    block: Block | CheckedBlock
+    blocks: Sequence[Block | CheckedBlock]
     unasked: bool
-    answer: asyncio.Future[ImportOutcome]
+    answer: asyncio.Future[list[ImportOutcome]]
+
+
+@dataclass
+class _Run:
+    """What one visit of the writer's thread has done."""
+
+    head: BlockRef
+    """The head after it."""
+    answers: list[ImportOutcome] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
+    """Seconds of each import."""
 
 
 @dataclass
@@ -141,7 +155,20 @@ class Chain:
         clock and came `unasked`, only those are kept that are worth it. Raises `ChainStopped` if the
         writer has ended.
         """
-        offer = _Offer(block, unasked, asyncio.get_running_loop().create_future())
+        return (await self._offered((block,), unasked=unasked))[0]
+
+    async def import_run(self, blocks: Sequence[Block | CheckedBlock]) -> list[ImportOutcome]:
+        """The verdicts on the first of these blocks, each of which stands on the one before; one at least.
+
+        Several blocks are judged in one visit of the writer's thread, and `head` moves once for all of them.
+        It comes back after `RUN_S` seconds, and behind a block that is invalid or cannot be judged yet: so
+        the last verdict may be such a one, and the caller offers the other blocks again. Raises as
+        `import_block`.
+        """
+        return await self._offered(blocks, unasked=False)
+
+    async def _offered(self, blocks: Sequence[Block | CheckedBlock], *, unasked: bool) -> list[ImportOutcome]:
+        offer = _Offer(blocks, unasked, asyncio.get_running_loop().create_future())
         await self._put(offer)
         return await offer.answer
 
@@ -176,10 +203,11 @@ class Chain:
                     if isinstance(self._current, _Return):
                         await self._revert(worker, self._current)
                     elif self._current is not None:
-                        answer = await self._judge(worker, self._current.block, unasked=self._current.unasked)
+                        offer = self._current
+                        answers = await self._judge(worker, offer.blocks, unasked=offer.unasked)
                         if not self._current.answer.done():
-                            self._current.answer.set_result(answer)
-                        await self._prune(worker)
+                            self._current.answer.set_result(answers)
+                        await self._prune(worker, len(answers))
                     elif not self._importer.lazy:
                         await in_worker(worker, self._importer.force)
                     await self._retry_due(worker)
@@ -226,45 +254,60 @@ class Chain:
         return self.head
 
     async def _judge(
-        self, worker: ThreadPoolExecutor, block: Block | CheckedBlock, *, unasked: bool
-    ) -> ImportOutcome:
-        """The verdict on a block. Parked blocks that waited for it are judged too before this returns."""
-        first: ImportOutcome | None = None
-        waiting: deque[tuple[Block | CheckedBlock, bool]] = deque([(block, unasked)])
+        self, worker: ThreadPoolExecutor, blocks: Sequence[Block | CheckedBlock], *, unasked: bool
+    ) -> list[ImportOutcome]:
+        """The verdicts on a run of blocks, as far as one visit of the thread has brought it.
+
+        Parked blocks that waited for these are judged too before this returns.
+        """
+        first: list[ImportOutcome] | None = None
+        waiting: deque[tuple[Sequence[Block | CheckedBlock], bool]] = deque([(blocks, unasked)])
         while waiting:
-            candidate, unasked = waiting.popleft()
-            answer = await self._import(worker, candidate, unasked=unasked)
-            first = first or answer
-            if answer.outcome is ImportStatus.PARKED:
-                self._park(_plain(candidate), answer, unasked=unasked)
-            elif answer.outcome not in (ImportStatus.DUPLICATE, ImportStatus.BEHIND):
-                children = self._parked.take_children(answer.block)
-                waiting.extend((child.block, child.unasked) for child in children)
-        assert first is not None, "the loop runs once for the given block"
+            blocks, unasked = waiting.popleft()
+            answers = await self._import(worker, blocks, unasked=unasked)
+            first = first or answers
+            for block, answer in zip(blocks, answers, strict=False):
+                if answer.outcome is ImportStatus.PARKED:
+                    self._park(_plain(block), answer, unasked=unasked)
+                elif answer.outcome not in (ImportStatus.DUPLICATE, ImportStatus.BEHIND):
+                    children = self._parked.take_children(answer.block)
+                    waiting.extend(((child.block,), child.unasked) for child in children)
+        assert first, "the loop runs once for the given blocks, and judges one of them at least"
         return first
 
     async def _import(
-        self, worker: ThreadPoolExecutor, block: Block | CheckedBlock, *, unasked: bool
-    ) -> ImportOutcome:
-        """Imports one block in the worker thread and then moves `head`.
+        self, worker: ThreadPoolExecutor, blocks: Sequence[Block | CheckedBlock], *, unasked: bool
+    ) -> list[ImportOutcome]:
+        """Imports the first of these blocks in the worker thread, and then moves `head`.
 
         The database is written first, so `head` never names a block that a crash could lose. If the node is
         being stopped, the import that has begun still finishes.
         """
-        began_s = self._clock.monotonic()
-        imported = await in_worker(
-            worker,
-            partial(self._importer.import_block, unasked=unasked),
-            _plain(block),
-            self.head,
-            self._clock.now_ms(),
-            None,
-            block.header if isinstance(block, CheckedBlock) else None,
-        )
+        run = await in_worker(worker, self._import_some, blocks, self.head, self._clock.now_ms(), unasked)
         if self._observe is not None:
-            self._observe(self._clock.monotonic() - began_s)
-        self._move(imported.head)
-        return imported.answer
+            for took_s in run.took_s:
+                self._observe(took_s)
+        self._move(run.head)
+        return run.answers
+
+    def _import_some(
+        self, blocks: Sequence[Block | CheckedBlock], head: BlockRef, now_ms: int, unasked: bool
+    ) -> _Run:
+        """Judges blocks one after the other, in the worker thread; ends behind one that was not taken."""
+        run = _Run(head)
+        began_s = at_s = self._clock.monotonic()
+        for block in blocks:
+            header = block.header if isinstance(block, CheckedBlock) else None
+            imported = self._importer.import_block(
+                _plain(block), run.head, now_ms, header=header, unasked=unasked
+            )
+            before_s, at_s = at_s, self._clock.monotonic()
+            run.head = imported.head
+            run.answers.append(imported.answer)
+            run.took_s.append(at_s - before_s)
+            if imported.answer.outcome not in _TAKEN or at_s - began_s >= RUN_S:
+                break
+        return run
 
     async def _revert(self, worker: ThreadPoolExecutor, asked: _Return) -> None:
         try:
@@ -288,14 +331,17 @@ class Chain:
         for callback in list(self._listeners):
             callback()
 
-    async def _prune(self, worker: ThreadPoolExecutor) -> None:
-        """Deletes a few states that are old, and that nobody reads who took them for new a moment ago."""
+    async def _prune(self, worker: ThreadPoolExecutor, blocks: int) -> None:
+        """Deletes a few states that are old, and that nobody reads who took them for new a moment ago.
+
+        `blocks`: how many were judged since the last call.
+        """
         now_s = self._clock.monotonic()
         self._heads.append((now_s, self.head.height))
         while len(self._heads) > 1 and self._heads[1][0] <= now_s - READ_S:
             self._heads.popleft()
         height = max(self._heads[0][1], self.head.height - READ_BLOCKS)
-        await in_worker(worker, self._importer.prune, height, self.followed())
+        await in_worker(worker, self._importer.prune, height, self.followed(), blocks)
 
     def _park(self, block: Block, answer: ImportOutcome, *, unasked: bool) -> None:
         if answer.code == UnknownParent.code:
@@ -313,7 +359,7 @@ class Chain:
     async def _retry_due(self, worker: ThreadPoolExecutor) -> None:
         while due := self._parked.take_due(self._clock.now_ms()):
             for parked in due:
-                await self._judge(worker, parked.block, unasked=parked.unasked)
+                await self._judge(worker, (parked.block,), unasked=parked.unasked)
         self._set_timer()
 
     def _set_timer(self) -> None:

@@ -192,14 +192,16 @@ class Importer:
         if self._unforced:
             self._write(Batch())
 
-    def prune(self, height: int, read: Sequence[BlockRef] = ()) -> None:
+    def prune(self, height: int, read: Sequence[BlockRef] = (), blocks: int = 1) -> None:
         """Deletes a few of the states that are too old for a head at `height`, if the head has moved.
 
         `read`: blocks that somebody has still to follow to the head. Nothing is deleted that they need.
+        `blocks`: how many blocks were judged since the last call; as many more states go.
         """
         if self._moved and all(self._store.is_canonical(ref) for ref in read):
             self._moved = False
-            self._pruner.advance(min([height, *(ref.height for ref in read)]))
+            for _ in range(blocks):
+                self._pruner.advance(min([height, *(ref.height for ref in read)]))
 
     def _known(self, name: Hash, block: Block) -> ImportOutcome | None:
         """The verdict that stands already, on the block itself or through its parent."""

@@ -33,7 +33,13 @@ MIB: Final = 1024 * 1024
 FIRST_ASKED: Final = 8
 """So many blocks are under way at most before the first has shown how large they are."""
 
-Consume = Callable[[CheckedBlock], Awaitable[None]]
+RUN_BLOCKS: Final = 32
+"""So many blocks are handed over together at most."""
+RUN_PART: Final = 4
+"""They take no more than one of so many parts of the buffer, where they count until they are judged."""
+
+Consume = Callable[[Sequence[CheckedBlock]], Awaitable[None]]
+"""Takes blocks that follow one another."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +127,24 @@ class Download:
                 if not any(self._peers.values()):
                     raise BodiesUnavailable(expected=self._headers[self._next].id)
                 await self._wait_for_next()
-            block, size = self._ready.pop(self._next)
-            self._buffered_bytes -= size
-            self._next += 1
+            blocks, size = self._take_run()
             self._notify()
-            await consume(block)
+            await consume(blocks)
+            self._buffered_bytes -= size
+            self._notify()
+
+    def _take_run(self) -> tuple[list[CheckedBlock], int]:
+        """The next blocks that are here, one at least, and their plain bytes."""
+        blocks, total = list[CheckedBlock](), 0
+        while len(blocks) < RUN_BLOCKS and (found := self._ready.get(self._next)) is not None:
+            block, size = found
+            if blocks and total + size > self._limits.buffer_bytes // RUN_PART:
+                break
+            del self._ready[self._next]
+            self._next += 1
+            blocks.append(block)
+            total += size
+        return blocks, total
 
     async def _wait_for_next(self) -> None:
         """Waits for a change; the moment at which the next block may be asked of one peer more is one too."""

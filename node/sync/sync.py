@@ -16,7 +16,7 @@ such as no answer in time, it is asked again `RETRY_S` seconds later.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -335,10 +335,11 @@ class Sync:
         if self.is_running:
             self._far_behind(True)
 
-        async def take(block: CheckedBlock) -> None:
-            await self._import(block)
-            followed.fetched += 1
-            self._fetching.progressed()
+        async def take(blocks: Sequence[CheckedBlock]) -> None:
+            left = blocks
+            while left:
+                judged = await self._import(followed, left)
+                left = left[judged:]
 
         def moved() -> None:
             if not self._leads(branch):
@@ -362,9 +363,15 @@ class Sync:
         self._settled.set()
         self._settled = asyncio.Event()
 
-    async def _import(self, block: CheckedBlock) -> None:
-        answer = await self._chain.import_block(block)
-        if answer.outcome is ImportStatus.INVALID:
-            raise BlockRefused(f"block {answer.block.hex()}: {answer.detail}", got=answer.code)
-        if answer.outcome is ImportStatus.PARKED:
-            raise UnknownParent(f"a block of the branch cannot be judged now: {answer.detail}")
+    async def _import(self, followed: _Followed, blocks: Sequence[CheckedBlock]) -> int:
+        """Has the first of these blocks judged; how many. Raises `BlockRefused`, `UnknownParent`."""
+        answers = await self._chain.import_run(blocks)
+        last = answers[-1]
+        refused = last.outcome in (ImportStatus.INVALID, ImportStatus.PARKED)
+        followed.fetched += len(answers) - refused
+        self._fetching.progressed()
+        if last.outcome is ImportStatus.INVALID:
+            raise BlockRefused(f"block {last.block.hex()}: {last.detail}", got=last.code)
+        if last.outcome is ImportStatus.PARKED:
+            raise UnknownParent(f"a block of the branch cannot be judged now: {last.detail}")
+        return len(answers)

@@ -66,8 +66,8 @@ async def downloading(peers: Sequence[ScriptedPeer], **limits: float) -> AsyncIt
     wanted = [CheckedHeader(name, 1) for name in NAMES]
     download = Download(wanted, threads, DownloadLimits(**limits), clock)  # type: ignore[arg-type]
 
-    async def consume(checked: CheckedBlock) -> None:
-        heights.append(checked.block.header.height)
+    async def consume(run: Sequence[CheckedBlock]) -> None:
+        heights.extend(checked.block.header.height for checked in run)
 
     running = Downloading(download, clock, heights)
     running.task = asyncio.create_task(download.run(peers, consume))
@@ -215,3 +215,27 @@ async def test_a_block_that_nobody_has_ends_the_download(requests: int) -> None:
         with pytest.raises(BaseExceptionGroup) as group:
             await running.task
         assert isinstance(cause_of(group.value), BodiesUnavailable)
+
+
+async def test_blocks_that_are_being_judged_count_in_the_buffer_and_are_a_part_of_it() -> None:
+    """Whoever judges them slowly holds up the download, so memory stays bounded."""
+    source, gate, runs = peer(1), asyncio.Event(), list[int]()
+    threads = ReaderThreads(2)
+    wanted = [CheckedHeader(name, 1) for name in NAMES]
+    download = Download(wanted, threads, DownloadLimits(buffer_bytes=8 * SIZE), FakeClock(0))
+
+    async def consume(run: Sequence[CheckedBlock]) -> None:
+        runs.append(len(run))
+        await gate.wait()
+
+    async with asyncio.timeout(WAIT_S):
+        task = asyncio.create_task(download.run([source], consume))
+        await until(lambda: len(source.asked) >= 8)
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert len(source.asked) <= 10
+        gate.set()
+        await task
+    threads.close()
+    assert sum(runs) == len(NAMES)
+    assert max(runs) <= 2, "a fourth of the buffer"
