@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from engram.commands import chain_files
+from engram.commands.support.errors import WaitTimedOut
 from engram.commands.support.lookup import check_beginning
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import ID_DIGITS, Column, short
+from engram.commands.support.param_types import RealNumber
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import in_coins, node_fields, without_work
 from engram.participant.finding import find_id
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
+    from engram.participant.view import ChainView
+
+MOST_SECONDS: Final = 10**9
+"""The longest time that a wait takes, about thirty years: a clock counts so far without fail."""
 
 
 @click.group("chain", cls=Group, example="engram chain info\nengram chain block 7")
@@ -138,15 +144,26 @@ def spec(session: CommandSession) -> None:
     print_json(session.call("chain_spec"))
 
 
-@command.command("wait", example="engram chain wait --height 100\nengram chain wait --blocks 3")
+@command.command(
+    "wait",
+    example="engram chain wait --height 100\nengram chain wait --blocks 3\n"
+    "engram chain wait --blocks 1 --timeout 600",
+)
 @click.option("--height", type=click.IntRange(0), help="Wait until the head has this height.")
 @click.option("--blocks", type=click.IntRange(1), help="Wait until this many blocks have been added.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=RealNumber(0, MOST_SECONDS),
+    metavar="SECONDS",
+    help="Give up after so many seconds, with status 75 and the error wait_timed_out. Default: never.",
+)
 @with_session
-def wait(session: CommandSession, height: int | None, blocks: int | None) -> None:
+def wait(session: CommandSession, height: int | None, blocks: int | None, timeout_s: float | None) -> None:
     """Wait until the chain has grown, then show its head.
 
     Give either --height or --blocks. The node tells the command of each new block, so the command ends as
-    soon as the head is high enough; there is no time limit.
+    soon as the head is high enough. Without --timeout there is no time limit.
     """
     if (height is None) == (blocks is None):
         raise click.UsageError("give either --height or --blocks", click.get_current_context())
@@ -155,13 +172,32 @@ def wait(session: CommandSession, height: int | None, blocks: int | None) -> Non
         from engram.participant.view import ChainView
 
         view = ChainView(client)
-        target = await view.height() + blocks if blocks is not None else height
-        await view.wait_height(target or 0)
+        start = await view.height()
+        target = start + blocks if blocks is not None else height or 0
+        if start < target:
+            await _waited(view, target, timeout_s)
         head: dict[str, Any] = await client.call("chain_head")
         return head
 
     result = session.run(action)
     session.show(result, _dated(result))
+
+
+async def _waited(view: ChainView, target: int, timeout_s: float | None) -> None:
+    """Waits until the head has this height. Raises `WaitTimedOut` after `timeout_s` seconds; None: never."""
+    import asyncio
+
+    try:
+        async with asyncio.timeout(timeout_s):
+            await view.wait_height(target)
+    except TimeoutError:
+        height = await view.height()
+        raise WaitTimedOut(
+            f"after {timeout_s:g} seconds the head has the height {height}, and {target} is waited for; "
+            "`engram status` says whether blocks are made, and a larger --timeout waits longer",
+            expected=target,
+            got=height,
+        ) from None
 
 
 def _ask(session: CommandSession, method: str, block: str) -> Any:

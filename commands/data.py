@@ -9,6 +9,7 @@ import click
 
 from engram.commands.support.files import check_free, output_option
 from engram.commands.support.options import Group, json_flag, refuse_given
+from engram.commands.support.param_types import RealNumber
 from engram.commands.support.reading import layout_of, mapping_option, with_layout
 from engram.commands.support.session import CommandSession
 
@@ -109,7 +110,7 @@ def check(file: Path, mapping: Path | None, as_json: bool, **options: Any) -> No
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 100),
+    type=RealNumber(0, 100),
     default=0.0,
     metavar="SHARE",
     help="Leave room for values of later files: 0.5 widens each range by half its width on both sides. "

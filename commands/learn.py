@@ -19,7 +19,7 @@ import click
 from engram.commands import learn_ask
 from engram.commands.learn_ask import OWN, with_memory
 from engram.commands.support.options import Group, refuse_given, with_key, with_session
-from engram.commands.support.param_types import WINDOW_LENGTHS
+from engram.commands.support.param_types import WINDOW_LENGTHS, RealNumber
 from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS
@@ -72,12 +72,12 @@ DAEMON: Final = (
 )
 @click.option(
     "--after-hours",
-    type=click.FloatRange(0, min_open=True),
+    type=RealNumber(0, min_open=True),
     help="Consolidate when the oldest such example has waited so many hours.",
 )
 @click.option(
     "--surprise",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=RealNumber(0, 1, min_open=True),
     help="Consolidate when the chain did not answer this share of the last 200 examples rightly.",
 )
 @click.option(

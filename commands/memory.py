@@ -11,6 +11,7 @@ import click
 from engram.commands.support.completion import complete_models
 from engram.commands.support.founding import sure_selection, yes_option
 from engram.commands.support.options import Group, data_dir_option, json_flag, with_session
+from engram.commands.support.param_types import RealNumber
 from engram.commands.support.selecting import SELECTION, selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.participant.finding import find_model
@@ -97,7 +98,7 @@ def command() -> None:
 )
 @click.option(
     "--ridge",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=RealNumber(0, 1, min_open=True),
     help="The ridge of what is solved, relative to the mean of the diagonal. Default: what loses least on "
     "rows that are held out.",
 )

@@ -9,7 +9,7 @@ import click
 
 from engram.commands.support.lookup import model_argument
 from engram.commands.support.options import Command, with_key, with_session
-from engram.commands.support.param_types import HASH
+from engram.commands.support.param_types import HASH, RealNumber
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
 from engram.participant.finding import find_model
@@ -105,7 +105,7 @@ def fork(
 @click.option("--no-witnesses", is_flag=True, help="Name no standing witness.")
 @click.option(
     "--may-lose",
-    type=click.FloatRange(0, 1),
+    type=RealNumber(0, 1),
     metavar="SHARE",
     help="What all growths together may lose of old rows, such as 0.2. It can only be raised.",
 )

@@ -15,6 +15,7 @@ from engram.commands.support.completion import complete_files, complete_models
 from engram.commands.support.founding import selected_rows
 from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
+from engram.commands.support.param_types import RealNumber
 from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.selecting import SELECTION, memory_option, selection_of, with_selection
 from engram.commands.support.session import CommandSession
@@ -91,7 +92,7 @@ GRADIENTS: Final = ("steps", "batch", "learning_rate", "neurons", "trainer", "de
 )
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(0, 100, min_open=True),
+    type=RealNumber(0, 100, min_open=True),
     default=1.0,
     show_default=True,
     help="How far a weight may move in one training step at first, in integer steps; it falls from there.",

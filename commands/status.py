@@ -11,6 +11,7 @@ import click
 
 from engram.commands.support.options import Command, refuse_given, with_session
 from engram.commands.support.output import print_fields, print_json, short
+from engram.commands.support.param_types import RealNumber
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import NO_WORK, format_bytes, format_duration
 from engram.node.epochs import phase_and_epoch
@@ -31,7 +32,7 @@ MOST_KEYS = 8
 @click.option("--watch", is_flag=True, help="Show it again and again until Ctrl-C.")
 @click.option(
     "--every",
-    type=click.FloatRange(0.1, 3600),
+    type=RealNumber(0.1, 3600),
     metavar="SECONDS",
     default=2.0,
     show_default=True,

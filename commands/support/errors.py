@@ -50,3 +50,7 @@ class NotBanned(InvalidInput):
 
 class StillRunning(NotReady):
     """The node was asked to stop and has not ended within two minutes: its log says what it waits for."""
+
+
+class WaitTimedOut(NotReady):
+    """What is waited for has not come within the time that --timeout allows: wait longer."""

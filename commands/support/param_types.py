@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -190,6 +191,17 @@ class WholeNumber(click.IntRange):
             except ValueError as error:
                 self.fail(str(error), param, ctx)
         return int(super().convert(value, param, ctx))
+
+
+class RealNumber(click.FloatRange):
+    """A finite number of a range: Python also reads nan and inf as numbers, which are refused here."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. `nan` would pass every bound, since no comparison with it is true."""
+        number = float(super().convert(value, param, ctx))
+        if not isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 class DataDirectory(click.Path):

@@ -194,6 +194,16 @@ def test_a_height_is_waited_for(shell: Shell) -> None:
     assert json.loads(printed)["height"] >= height + 2
 
 
+def test_a_wait_ends_at_its_timeout_with_a_status_and_a_code_of_its_own(idle: Shell) -> None:
+    height = idle.json("chain", "head")["height"]
+    assert idle.json("chain", "wait", "--height", str(height), "--timeout", "0")["height"] == height
+    assert idle.error("chain", "wait", "--blocks", "1", "--timeout", "0.01") == (75, "wait_timed_out")
+    said = idle.run("chain", "wait", "--height", str(height + 3), "--timeout", "0").stderr
+    assert f"the head has the height {height}, and {height + 3} is waited for" in said
+    for wrong in ("-1", "nan", "soon"):
+        assert idle.error("chain", "wait", "--blocks", "1", "--timeout", wrong) == (64, "usage"), wrong
+
+
 def test_ctrl_c_ends_a_wait_with_130_and_no_traceback(shell: Shell) -> None:
     words = ("chain", "wait", "--blocks", "1000", "--data-dir", str(shell.data_dir))
     program = "from engram.cli import main; main(prog_name='engram')"

@@ -144,3 +144,14 @@ def test_help_of_a_group_imports_nothing_heavy(name: str) -> None:
         [sys.executable, "-c", program], text=True, stdout=subprocess.PIPE, check=True
     ).stdout
     assert printed.splitlines()[-1] == "heavy: []"
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES, ids=NAMES)
+def test_no_option_takes_what_is_no_number(path: tuple[str, ...], command: click.Command) -> None:
+    """`nan` and `inf` are numbers to Python, and `nan` passes every bound."""
+    for option in command.params:
+        if isinstance(option.type, click.FloatRange | click.types.FloatParamType):
+            for word in ("nan", "-nan", "inf"):
+                result = CliRunner().invoke(main, [*path, option.opts[0], word], prog_name="engram")
+                assert result.exit_code == 64, (option.opts[0], word)
+                assert f"'{option.opts[0]}'" in result.stderr, "the option is what is named"
