@@ -126,7 +126,7 @@ def versions(session: CommandSession, model: str | None) -> None:
         Column("revealed", lambda row: _loss_of(row, "validation"), right=True),
         Column("sealed", lambda row: _loss_of(row, "sealed"), right=True),
         Column("accuracy", lambda row: accuracy(row["sealed_correct"], row["sealed_rows"]), right=True),
-        Column("bytes", lambda row: row["size_bytes"], right=True, spare=3),
+        Column("bytes sent", lambda row: row["sent_tensor_bytes"], right=True, spare=3),
         Column("author", lambda row: row["author"]),
         Column("root", lambda row: short(row["root"]), spare=4),
     )

@@ -38,7 +38,7 @@ def history(session: CommandSession, model: str | None, plot: Path | None, force
         Column("version", lambda row: row["version"], right=True),
         Column("classes", lambda row: row["classes"], right=True),
         Column("neurons", lambda row: row["neurons"], right=True),
-        Column("bytes", lambda row: f"{row['parameter_bytes']:,}", right=True, spare=1),
+        Column("parameter bytes", lambda row: f"{row['parameter_bytes']:,}", right=True, spare=1),
         Column("loss", lambda row: _text(row["sealed_mean_loss"], ".4f"), right=True),
         Column("accuracy", lambda row: _text(row["sealed_accuracy"], ".2%"), right=True),
         Column("sealed", lambda row: bar(row["sealed_accuracy"] or 0.0, BAR_WIDTH)),

@@ -256,10 +256,8 @@ SECTIONS: Final = {
     "--epsilon",
     type=FractionType(1),
     metavar="NUMBER",
-    default="0.02",
-    show_default=True,
-    help="Share of the old rows that one growth may lose. It is rounded down to whole rows, so "
-    "fewer than 1/NUMBER rows allow none.",
+    help="Share of the old rows that one growth may lose, rounded down to whole rows. Default: the "
+    "least, from 0.02 up, with which honest growths pass in rounds as large as this one; it is printed.",
 )
 @click.option(
     "--delta",
@@ -363,8 +361,9 @@ def open_round(
         if model is not None:
             return opened, None
         assert opening.payload.founding is not None, "a round without a model founds one"
-        epsilon = opening.payload.founding.retention_epsilon_ppm
-        opened |= plain_odds(unseen_rows(terms), epsilon)
+        founded = opening.payload.founding
+        rows = unseen_rows(terms, len(founded.witnesses))
+        opened |= plain_odds(rows, founded.retention_epsilon_ppm, computed=not is_given("epsilon"))
         return opened if odds is None else {**opened, "odds": memory_odds(odds)}, odds
 
     result, odds = session.run_wallet(action)

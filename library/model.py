@@ -36,8 +36,8 @@ class ModelVersion:
     """`train` or `grow`: what the round was that made it."""
     classes: int
     neurons: int
-    bytes: int
-    """Of its weights and biases."""
+    parameter_bytes: int
+    """Of all its weights and biases, in the form in which the chain holds them."""
     author: str | None
     """None for a version 0 that nobody has trained."""
     root: str
@@ -57,7 +57,7 @@ class ModelVersion:
             kind=RoundKind(int(found["kind"])).name.lower(),
             classes=int(found["classes"]),
             neurons=int(found["neurons"]),
-            bytes=int(found["parameter_bytes"]),
+            parameter_bytes=int(found["parameter_bytes"]),
             author=found["author"],
             root=str(found["root"]),
             loss=int(found["sealed_loss"]) / rows / Q24 if rows else None,

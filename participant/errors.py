@@ -72,7 +72,7 @@ class OldRowsMissing(InvalidInput):
 
 
 class NewRowsMissing(InvalidInput):
-    """The opener's rows hold none of a class that the growth adds, so they could not judge it."""
+    """Nobody's rows could judge a class that the growth adds, or none could let an update take part."""
 
 
 class GrowthImpossible(InvalidInput):

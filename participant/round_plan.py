@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -23,6 +23,7 @@ from engram.nn.spec import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.participant.datasets import Dataset
 from engram.participant.errors import GrowthImpossible, NewRowsMissing, NotEnoughRows, OldRowsMissing
+from engram.participant.gate_odds import usual_epsilon
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.round_terms import Caps, RoundWindows, round_terms
 from engram.participant.selection import RowSource, check_inputs, check_labels
@@ -37,7 +38,6 @@ from engram.statemachine.additions import SegmentSources
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import HasParameters
 from engram.statemachine.records import GrowthLimits, Model, NamedWitness, RetentionPart
-from engram.statemachine.rounds.judging import may_forget
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
 from engram.statemachine.rounds.terms import Founding, least_author_bond, least_opener_bond
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
@@ -94,8 +94,9 @@ class ModelPlan:
     """Whether growth may feed old classes."""
     threshold_ppm: int
     """The neurons freeze at this many millionths of ln(classes) nats a row."""
-    retention_epsilon_ppm: int
-    """Millionths of the unseen old rows, and of the retention parts' rows, that a growth may lose."""
+    retention_epsilon_ppm: int | None
+    """Millionths of the unseen old rows, and of the retention parts' rows, that a growth may lose. None: what
+    `usual_epsilon` computes for the rows of the round that founds the model."""
     retention_delta_ppm: int
     """Millionths by which a growth may raise the loss on unseen old rows."""
     lost_cap_ppm: int
@@ -113,10 +114,6 @@ class ModelPlan:
     activation: str = "relu"
     """A name of `ACTIVATIONS`."""
     weight_bits: int = 8
-
-    def forgettable_rows(self, rows: int) -> int:
-        """How many of so many old rows a growth may lose, rounded down."""
-        return may_forget(self.retention_epsilon_ppm, rows)
 
     @property
     def kind(self) -> type[HiddenSegment]:
@@ -143,9 +140,12 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
     classes = int(data.labels.max()) + 1 if model.classes is None else model.classes
     check_labels(data, classes + plan.new_classes)
     network, parameters = _fresh(data, classes, plan, model)
+    epsilon = model.retention_epsilon_ppm
+    if epsilon is None:
+        epsilon = epsilon_of((await ChainView(wallet.client).spec()).rules, plan, model.witnesses, data.rows)
     template = Founding(
         *(network, (), (), int(model.policy), int(model.loss_kind), model.threshold_ppm),
-        *(model.retention_epsilon_ppm, model.retention_delta_ppm, model.lost_cap_ppm),
+        *(epsilon, model.retention_delta_ppm, model.lost_cap_ppm),
         *(model.members, model.witnesses, model.growth_limits),
     )
     return await _draft_opening(wallet, plan, founding_of(network, parameters, template), data)
@@ -162,7 +162,8 @@ async def _draft_opening(wallet: Wallet, plan: RoundPlan, founding: Founding, da
     view = ChainView(wallet.client)
     spec, classes = await view.spec(), founding.spec.classes
     kind = RoundKind.GROW if classes == 1 else RoundKind.TRAIN
-    secrets, terms = _terms(spec, plan, kind, _Base(founding, Reach(Policy(founding.policy)), classes), data)
+    base = _Base(founding, Reach(Policy(founding.policy)), classes, founding.witnesses)
+    secrets, terms = _terms(spec, plan, kind, base, data)
     payload = OpenRound(terms, founding=replace(founding, tensors=()))
     room = spec.rules.max_transaction_bytes - ENVELOPE_BYTES - len(encode(payload))
     inside, outside = fit_inside(founding.tensors, room)
@@ -197,7 +198,7 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
             got=f"{plan.new_classes} new classes",
         )
     reach = Reach(model.growth_policy, model.classes_before_growth)
-    base = _Base(head, reach, model.classes, model.retention)
+    base = _Base(head, reach, model.classes, model.witnesses, model.retention)
     secrets, terms = _terms(spec, plan, kind, base, data)
     return DraftedRound(OpenRound.on(model, terms), secrets)
 
@@ -211,6 +212,8 @@ class _Base:
     """What the model lets a growth do to old classes."""
     classes: int
     """Its classes, which are the old ones of the round."""
+    witnesses: tuple[NamedWitness, ...] = ()
+    """Its standing witnesses."""
     retention: tuple[RetentionPart, ...] = ()
 
 
@@ -235,7 +238,8 @@ def _terms(
         old_rows, caps = 0, Caps.for_network(rules, network, rows)
     else:
         old_rows = -(-rules.min_old_rows // sealed) if plan.old_rows is None else plan.old_rows
-        check_new_rows(secrets, base.classes, plan.new_classes)
+        witnessed = any(not named.old_only for named in (*base.witnesses, *plan.witnesses))
+        check_new_rows(secrets, base.classes, plan.new_classes, base.reach.policy, witnessed=witnessed)
         check_old_rows(secrets, base.classes, old_rows, rules.min_old_rows, sealed)
         classes, unions = plan.new_classes, plan.epochs > 1
         caps = Caps.for_growth(rules, network, plan.neurons, classes, rows, base.reach, unions=unions)
@@ -272,6 +276,12 @@ def part_shape(rules: Rules, plan: RoundPlan, rows: int) -> tuple[int, int, int]
     return count, each, rules.min_sealed if plan.sealed is None else plan.sealed
 
 
+def epsilon_of(rules: Rules, plan: RoundPlan, standing: Sequence[NamedWitness], rows: int) -> int:
+    """The `usual_epsilon` of a model that this plan founds with so many rows and these standing witnesses."""
+    _, each, sealed = part_shape(rules, plan, rows)
+    return usual_epsilon(each * sealed, each * (len(plan.witnesses) + len(standing)), each)
+
+
 def check_sealed_rows(rules: Rules, count: int, rows: int, sealed: int) -> None:
     """Raises `NotEnoughRows` if the parts are smaller than the chain allows for so many sealed ones."""
     if sealed and rows < (least := -(-rules.min_sealed_rows // sealed)):
@@ -283,22 +293,36 @@ def check_sealed_rows(rules: Rules, count: int, rows: int, sealed: int) -> None:
         )
 
 
-def check_new_rows(secrets: RoundSecrets, old_classes: int, new_classes: int) -> None:
-    """Raises `NewRowsMissing` if the parts hold no row of a class that the growth adds.
+def check_new_rows(
+    secrets: RoundSecrets, old_classes: int, new_classes: int, policy: Policy, *, witnessed: bool
+) -> None:
+    """Raises `NewRowsMissing` if no growth by these classes could be judged, or none could win.
 
-    Authors learn a class from rows of their own, but the opener's rows judge what they bring, and judge
-    nothing about a class of which they have no row.
+    Authors learn a class from rows of their own, but the rows of the opener and of the witnesses judge what
+    they bring. `witnessed` says that a witness may seal rows of new classes: then a class may be in the
+    witness's rows alone. But the opener's first parts decide which updates become candidates: with old rows
+    alone, an update has to lower the loss of old rows, which only `Policy.GATED` lets a growth do.
     """
     held = frozenset[int]().union(*(part.labels for part in secrets.parts))
-    lacking = [label for label in range(old_classes, old_classes + new_classes) if label not in held]
-    if lacking:
-        names = ", ".join(map(str, lacking[:SHOWN_CLASSES])) + (", …" if len(lacking) > SHOWN_CLASSES else "")
+    added = range(old_classes, old_classes + new_classes)
+    lacking = [label for label in added if label not in held]
+    if not lacking or (witnessed and (len(lacking) < len(added) or policy is Policy.GATED)):
+        return
+    names = ", ".join(map(str, lacking[:SHOWN_CLASSES])) + (", …" if len(lacking) > SHOWN_CLASSES else "")
+    if witnessed:
         raise NewRowsMissing(
-            f"no row of the parts has class {names}, but the growth adds the classes from {old_classes} to "
-            f"{old_classes + new_classes - 1}, and your rows judge them: bring rows of each new class, or "
-            "let --new-classes count only those that you have rows of",
+            f"no row of the parts has class {names}, so your parts hold no new class at all. A witness's "
+            "rows can judge classes that you lack, but the parts that you reveal first decide who takes "
+            f"part, and by the policy {policy.name.lower()} every growth does worse on old rows alone: bring "
+            "rows of at least one new class",
             got=lacking[:SHOWN_CLASSES],
         )
+    raise NewRowsMissing(
+        f"no row of the parts has class {names}, but the growth adds the classes from {old_classes} to "
+        f"{old_classes + new_classes - 1}, and your rows judge them: bring rows of each new class, let "
+        "--new-classes count only those that you have rows of, or name a --witness who has the others",
+        got=lacking[:SHOWN_CLASSES],
+    )
 
 
 def check_old_rows(secrets: RoundSecrets, old_classes: int, least: int, in_all: int, sealed: int) -> None:

@@ -331,8 +331,8 @@ class Version:
     sealed_loss: U64
     sealed_rows: U64
     sealed_correct: U64
-    size_bytes: U64
-    """Tensor bytes that the update carried."""
+    sent_tensor_bytes: U64
+    """Bytes of the tensors that were sent with its update; what was on the chain already does not count."""
 
     @property
     def key(self) -> bytes:

@@ -173,7 +173,7 @@ _FACTS: Final[dict[str, Callable[[VersionRow], str]]] = {
     "loss on D_k": lambda row: f"{row.loss:.4f}",
     "sealed loss": lambda row: f"{row.sealed_loss:.4f}",
     "sealed accuracy": lambda row: f"{row.sealed_accuracy:.1%}",
-    "bytes sent": lambda row: f"{row.bytes:,}",
+    "bytes sent": lambda row: f"{row.sent_tensor_bytes:,}",
     "MACs": lambda row: f"{row.macs:,}",
     "fee": lambda row: format_coins(row.fee),
     "badges": lambda row: "\n".join(row.badges) or "-",

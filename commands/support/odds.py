@@ -16,14 +16,16 @@ FEW_ROWS: Final = 2
 PPM: Final = 1_000_000
 
 
-def plain_odds(rows: int, epsilon_ppm: int) -> dict[str, Any]:
+def plain_odds(rows: int, epsilon_ppm: int, *, computed: bool) -> dict[str, Any]:
     """By how many rows a growth is judged, how many of them it may lose, and the shares of old rows that it
-    may lose in truth, to pass nearly always and half of the time.
+    may lose in truth, to pass nearly always and half of the time. `computed`: nobody has named the epsilon.
     """
-    from engram.participant.memory.advice import tolerated_share
+    from engram.participant.gate_odds import tolerated_share
     from engram.statemachine.rounds.judging import may_forget
 
     return {
+        "epsilon_ppm": epsilon_ppm,
+        "epsilon_computed": computed,
         "unseen_rows": rows,
         "forgettable_rows": may_forget(epsilon_ppm, rows),
         "sure_share": tolerated_share(rows, epsilon_ppm, SURE),
@@ -38,7 +40,21 @@ def founding_words(opened: dict[str, Any], odds: Odds | None) -> tuple[dict[str,
     if odds is not None:
         return {**words, **_memory_fields(odds)}, _memory_warnings(odds)
     warning = _plain_warning(opened, opened["unseen_rows"])
-    return {**words, "honest growth": _plain_words(opened)}, [] if warning is None else [warning]
+    words = {"epsilon": _epsilon_words(opened), **words, "honest growth": _plain_words(opened)}
+    return words, [] if warning is None else [warning]
+
+
+def _epsilon_words(odds: dict[str, Any]) -> str:
+    """The share that a growth may lose, and where it comes from."""
+    from engram.participant.gate_odds import CONFIDENCE, HONEST_SHARE
+
+    share = f"{odds['epsilon_ppm'] / PPM:g}"
+    if not odds["epsilon_computed"]:
+        return f"{share}, as you say"
+    return (
+        f"{share}, computed for rounds of so many rows: honest growths that lose up to {HONEST_SHARE:.0%} of "
+        f"old rows pass {CONFIDENCE:.0%} of the time; --epsilon chooses another"
+    )
 
 
 def _plain_words(odds: dict[str, Any]) -> str:

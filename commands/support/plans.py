@@ -24,9 +24,9 @@ ADVISED: Final = ("threshold", "policy", "epsilon", "delta", "lost_cap")
 """Options about a new model that follow from a memory folder, where the user does not give them."""
 
 
-def unseen_rows(terms: RoundTerms) -> int:
-    """Rows that decide a round with these terms, if all of them are of old classes."""
-    return terms.rows * (terms.sealed + len(terms.witnesses))
+def unseen_rows(terms: RoundTerms, standing: int) -> int:
+    """Rows that decide a round with these terms and so many standing witnesses, if all are of old classes."""
+    return terms.rows * (terms.sealed + len(terms.witnesses) + standing)
 
 
 def _names(session: CommandSession, accounts: tuple[str, ...]) -> tuple[Address, ...]:

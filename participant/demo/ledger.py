@@ -171,7 +171,7 @@ async def _row(scene: Scene, version: Version, kind: str, txid: Hash) -> Version
         sealed_accuracy=round(version.sealed_correct / version.sealed_rows, 4),
         author=scene.cast.name(version.author),
         badges=await _badges(scene, version),
-        bytes=version.size_bytes,
+        sent_tensor_bytes=version.sent_tensor_bytes,
         macs=receipt["macs"],
         fee=receipt["fee"],
     )

@@ -34,8 +34,8 @@ class VersionRow:
     sealed_accuracy: float
     author: str
     badges: list[str]
-    bytes: int
-    """Tensor bytes that the update carried."""
+    sent_tensor_bytes: int
+    """Bytes of the tensors that were sent with its update."""
     macs: int
     """Multiply-accumulates that every node computed for the update's transaction."""
     fee: int

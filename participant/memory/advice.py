@@ -1,9 +1,8 @@
 """How much a model must allow its growths to lose, so that an honest one passes the gate but for rare chance.
 
-The gate (`statemachine.rounds.candidates`) judges a growth on few rows. Of r unseen rows of old classes that
-were right before, it may lose ⌊ε·r⌋, rounded down; of a group's r, ⌊ε·r⌋ + ⌊√⌊4·ε·r⌋⌋; of r rows of retention
-parts, ⌊ε·r⌋. The loss of the old rows may rise to (1 + δ) times the larger of the loss before and the
-threshold, and by ln(n / n_old) a row; the loss of all rows must stay below the threshold.
+`participant.gate_odds` has the rules about how many rows of old classes a growth may lose. The loss of the
+old rows may rise to (1 + δ) times the larger of the loss before and the threshold, and by ln(n / n_old) a
+row; the loss of all rows must stay below the threshold.
 
 From simulated growths (`trials`) follows an upper confidence bound p on the share of rows that one loses: the
 exact bound of Clopper and Pearson (Biometrika 26, 1934). The number of rows lost is then binomial at worst,
@@ -18,17 +17,15 @@ growths; and by MARGIN, which nothing proves. Classes that are harder still need
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
-from math import ceil, isqrt, log, log1p, sqrt
+from math import ceil, log, sqrt
 from typing import Final
 
 import numpy as np
 
-from engram.participant.memory.ridge import Matrix
+from engram.participant.gate_odds import JudgedRows, binomial_cdf, least_epsilon
 from engram.participant.memory.trials import Moments, Trials
-from engram.statemachine.rounds.judging import LEAST_ROWS_OF_A_CLASS, PPM, may_forget
+from engram.statemachine.rounds.judging import LEAST_ROWS_OF_A_CLASS, PPM
 
 CONFIDENCE: Final = 0.999
 CLIP_NATS: Final = 8.0
@@ -39,29 +36,6 @@ MOST_DELTA_PPM: Final = 10 * PPM
 DEVIATIONS: Final = 3.1
 """A normal variable exceeds its mean by so many standard deviations once in a thousand."""
 LEAST_RIGHT: Final = 0.9
-_TRIED_ROWS: Final = 64
-_MANY_ROWS: Final = 10_000
-"""Of so many rows, one row more or less hardly matters."""
-
-
-@dataclass(frozen=True)
-class JudgedRows:
-    """The rows by which a growth is judged."""
-
-    old_rows: int
-    """Unseen rows of old classes in the opener's and the witnesses' parts."""
-    new_rows: int
-    """Unseen rows of new classes."""
-    retention_rows: int
-    """Rows of the retention parts."""
-    groups: tuple[int, ...] = ()
-    """Rows of old classes of each side, if there are two."""
-
-    def shrunk(self, part: float) -> JudgedRows:
-        """As many rows of each kind as this part of them."""
-        groups = tuple(round(part * each) for each in self.groups)
-        old, new, kept = self.old_rows, self.new_rows, self.retention_rows
-        return JudgedRows(round(part * old), round(part * new), round(part * kept), groups)
 
 
 @dataclass(frozen=True)
@@ -140,64 +114,10 @@ def clopper_pearson(successes: int, rows: int, failure: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if _cumulated(rows, middle)[successes] > failure:
+        if binomial_cdf(rows, middle)[successes] > failure:
             low = middle
         else:
             high = middle
-    return high
-
-
-def pass_chance(share: float, judged: JudgedRows, epsilon_ppm: int) -> float:
-    """The chance that a growth passes which loses each losable row with this probability, at least.
-
-    All rules about lost rows together; the bound on the chance of any is the sum of their chances.
-    """
-    return _passes(judged, epsilon_ppm, lambda rows: _cumulated(rows, share))
-
-
-def _passes(judged: JudgedRows, epsilon_ppm: int, cumulated: Callable[[int], Matrix]) -> float:
-    """`pass_chance` with the distributions (rows + 1,) of lost rows that `cumulated` gives."""
-    failing = 0.0
-    for rows in (judged.old_rows, judged.retention_rows):
-        failing += 1 - float(cumulated(rows)[may_forget(epsilon_ppm, rows)])
-    for rows in judged.groups:
-        most = may_forget(epsilon_ppm, rows) + isqrt(4 * epsilon_ppm * rows // PPM)
-        failing += 1 - float(cumulated(rows)[min(most, rows)])
-    return max(0.0, 1 - failing)
-
-
-def tolerated_share(rows: int, epsilon_ppm: int, chance: float) -> float:
-    """The largest share of rows that a growth may lose in truth and still pass with this chance."""
-    most = may_forget(epsilon_ppm, rows)
-    if most >= rows:
-        return 1.0
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        if float(_cumulated(rows, middle)[most]) >= chance:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-def least_epsilon(bound: float, judged: JudgedRows, failure: float, right: float = 0.5) -> int:
-    """The least ε in millionths with which a growth fails with this probability at most, see `pass_chance`.
-
-    Fewer rows may be losable than are of old classes; numbers down to the part `right` of them are looked at.
-    """
-    low, high = 0, PPM
-    most = max(judged.old_rows, judged.retention_rows, *judged.groups, 0)
-    tried = _TRIED_ROWS if most <= _MANY_ROWS else 2
-    parts = np.linspace(right, 1.0, min(tried, most // 2 + 2)).tolist()
-    cumulated = cache(lambda rows: _cumulated(rows, bound))
-    shrunk = [judged.shrunk(part) for part in parts]
-    while low < high:
-        middle = (low + high) // 2
-        if all(_passes(each, middle, cumulated) >= 1 - failure for each in shrunk):
-            high = middle
-        else:
-            low = middle + 1
     return high
 
 
@@ -210,20 +130,7 @@ def _least_right(trials: Trials, judged: JudgedRows) -> float:
 
 def _quantile(rows: int, share: float, failure: float) -> int:
     """The least m with P(X > m) at most `failure`, X binomial."""
-    return int(np.searchsorted(_cumulated(rows, share), 1 - failure))
-
-
-def _cumulated(rows: int, share: float) -> Matrix:
-    """P(X ≤ m) for m = 0 … rows (rows + 1,), X binomial."""
-    if share <= 0 or share >= 1:
-        made = np.zeros(rows + 1)
-        made[0 if share <= 0 else rows :] = 1.0
-        return made
-    counts = np.arange(rows + 1)
-    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, rows + 1)))])
-    logs = factorials[rows] - factorials - factorials[::-1] + counts * log(share)
-    sums: Matrix = np.cumsum(np.exp(logs + (rows - counts) * log1p(-share)))
-    return np.minimum(1.0, sums)
+    return int(np.searchsorted(binomial_cdf(rows, share), 1 - failure))
 
 
 def _likely_threshold(trials: Trials, judged: JudgedRows) -> int:
@@ -262,4 +169,4 @@ def _class_chance(trials: Trials, judged: JudgedRows, failure: float) -> float:
         return 0.0
     own = min(trials.rows, trials.losable) // max(1, trials.classes)
     bound = clopper_pearson(ceil(trials.worst_class * own - 1e-9), own, failure)
-    return min(1.0, trials.classes * (1 - float(_cumulated(rows, bound)[rows // 2])))
+    return min(1.0, trials.classes * (1 - float(binomial_cdf(rows, bound)[rows // 2])))

@@ -11,7 +11,8 @@ from typing import Final
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.nn.spec import NetworkLimits, NetworkSpec
-from engram.participant.memory.advice import Advice, JudgedRows, advise, pass_chance
+from engram.participant.gate_odds import JudgedRows, pass_chance
+from engram.participant.memory.advice import Advice, advise
 from engram.participant.memory.costs import costs_of, growth_neurons
 from engram.participant.memory.engines import ENGINES
 from engram.participant.memory.errors import EnginePolicyMismatch

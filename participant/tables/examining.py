@@ -148,14 +148,16 @@ def doubts(
     codes: npt.NDArray[Any],
     repeats: Repeats | None = None,
     names: Sequence[str] = (),
+    classes: int = 0,
 ) -> tuple[DataWarning, ...]:
     """What is doubtful about rows and the classes that they have.
 
-    `names` are the labels of all classes that there are to be; without them, the classes are the numbers up
-    to the highest.
+    `names` are the labels of all classes that there are to be, `classes` is how many there are to be at
+    least; without them, the classes are the numbers up to the highest.
     """
     known = codes[codes >= 0]
-    counts = np.bincount(known, minlength=len(names)) if len(known) else np.zeros(0, dtype=np.int64)
+    least = max(len(names), classes)
+    counts = np.bincount(known, minlength=least) if len(known) else np.zeros(0, dtype=np.int64)
     held, rows = np.flatnonzero(counts), len(codes)
     found = []
     if len(held) == 1:
@@ -172,7 +174,8 @@ def doubts(
             DataWarning(
                 "class_gaps",
                 f"no row has the classes {_listed(gaps, names)}, which a model would have all the same",
-                "engram data convert numbers the classes without gaps; --relabel does so for --take-classes",
+                "engram data convert numbers the classes without gaps; --relabel does so for --take-classes; "
+                "a class of which rows come later is added by a growth, so do not count it here",
             )
         )
     if len(held) >= MANY_CLASSES and len(held) * ROWS_OF_A_CLASS > rows:
@@ -216,11 +219,13 @@ def part_doubts(
 ) -> tuple[DataWarning, ...]:
     """What is doubtful about rows that shall be a part. `founds`: a model gets its classes from them.
 
-    `classes`: how many classes the owner says that the model has; one is then no oversight.
+    `classes`: how many classes the owner says that the model has: one is then no oversight, and of each there
+    should be a row.
     """
     meant = ("single_class",) if classes == 1 else ()
     left_out = (*meant, *(() if founds else OF_CLASSES))
-    return tuple(found for found in doubts(features, labels) if found.code not in left_out)
+    found = doubts(features, labels, classes=classes or 0)
+    return tuple(each for each in found if each.code not in left_out)
 
 
 def refuse_doubtful(source: str, warnings: Sequence[DataWarning], remedy: str) -> None:
@@ -304,7 +309,7 @@ def _facts(
         "labels": dict(zip(table.labels.names, table.labels.counts(), strict=True)),
         "lowest": float(np.nanmin(features)) if some else None,
         "highest": float(np.nanmax(features)) if some else None,
-        "bytes": features.dtype == np.uint8,
+        "whole_bytes": features.dtype == np.uint8,
         "missing_values": 0 if missing is None else int(missing.sum()),
         "missing_rows": 0 if missing is None else int(missing.any(axis=1).sum()),
         "missing_labels": int((table.labels.codes == NO_LABEL).sum()),

@@ -317,7 +317,8 @@ class Candidate:
     loss: U64
     """Verified loss, summed over the k validation parts, in Q24 nats."""
     bond: U64
-    size_bytes: U64
+    sent_tensor_bytes: U64
+    """Bytes of the tensors that were sent with it; what was on the chain already does not count."""
     scored: Annotated[bytes, Size(0, 64)] = b""
     """A bitmap of the parts on which it has been scored, see `candidates.parts_to_score`."""
     groups: Annotated[tuple[GroupScore, ...], Size(2, 2)] = (GroupScore(), GroupScore())

@@ -221,7 +221,7 @@ def _next_version(ctx: BlockContext, round_: Round, winner: Candidate) -> Versio
         sealed_loss=unseen_loss(winner),
         sealed_rows=rows * len(round_.unseen),
         sealed_correct=winner.correct,
-        size_bytes=winner.size_bytes,
+        sent_tensor_bytes=winner.sent_tensor_bytes,
     )
 
 

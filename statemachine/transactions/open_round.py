@@ -212,5 +212,5 @@ def _version_zero(founding: Founding, ctx: BlockContext, model: Model) -> Versio
         sealed_loss=0,
         sealed_rows=0,
         sealed_correct=0,
-        size_bytes=sum(len(raw) for raw in founding.tensors),
+        sent_tensor_bytes=sum(len(raw) for raw in founding.tensors),
     )

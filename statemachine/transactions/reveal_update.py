@@ -176,7 +176,7 @@ class RevealUpdate:
                 update=replace(self.update, tensors=()),
                 loss=self.loss,
                 bond=commit.bond,
-                size_bytes=sum(len(raw) for raw in self.update.tensors),
+                sent_tensor_bytes=sum(len(raw) for raw in self.update.tensors),
             )
         )
         return (Event("candidate_admitted", self.round, (self.epoch, self.loss), (commit.author.hex(),)),)

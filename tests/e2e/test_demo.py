@@ -62,7 +62,7 @@ def check(report: dict[str, Any], nodes: int) -> None:
         assert row["author"] in ("alice", "bob", "carol")
         assert f"best_loss: {row['author']}" in row["badges"]
         assert "witness: witness" in row["badges"]
-        assert min(row["bytes"], row["macs"], row["fee"]) > 0
+        assert min(row["sent_tensor_bytes"], row["macs"], row["fee"]) > 0
 
     attacks = report["attacks"]
     assert [(row["name"], row["code"]) for row in attacks] == [

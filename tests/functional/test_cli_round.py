@@ -100,7 +100,7 @@ def test_the_secrets_are_in_the_data_directory_for_the_owner_alone(shell: Shell,
 
 
 def test_what_people_read_of_an_opened_round(shell: Shell) -> None:
-    result = shell.run(*FOUND, "--bounty", "1.5")
+    result = shell.run(*FOUND, "--bounty", "1.5", "--epsilon", "0.02")
     lines = result.stdout.splitlines()
     fields = dict(line.split(maxsplit=1) for line in lines if not line.startswith(" ") and " " in line)
     assert fields["kind"].strip() == "TRAIN"
@@ -196,6 +196,10 @@ def test_a_model_is_not_founded_on_doubtful_rows_unless_they_are_meant(shell: Sh
     assert error["got"] == ["class_gaps"]
     assert "--yes" in error["message"]
     assert shell.json("model", "list") == before
+    more = ("round", "open", "--data", "digits", "--take-classes", "0-1", "--classes", "4", "--key", "alice")
+    told = json.loads(shell.run(*more, "--json").stdout)["error"]
+    assert told["got"] == ["class_gaps"], "classes above the highest label have no rows either"
+    assert "no row has the classes 2, 3," in told["message"]
     opened = shell.json(*words, "--yes", "--windows", "30", "--hidden", "none")
     assert opened["model"] in [model["id"] for model in shell.json("model", "list")]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from engram.participant.gate_odds import usual_epsilon
 from engram.participant.memory.folder import MemoryFolder
 from tests.support.cli import Shell
 from tests.support.dev_node import served_shell
@@ -79,8 +81,30 @@ def test_a_founding_without_a_memory_says_what_passes(shell: Shell) -> None:
     assert "one that loses 0.6% of old rows passes 95 of 100 times; one that loses" in told[0]
     assert told[0].endswith("half of the times")
     assert "so chance decides on honest growths that lose more than 0.6%" in result.stderr
+    assert re.search(r"^epsilon +0\.02, as you say$", result.stdout, re.MULTILINE)
     result = shell.run("round", "open", *rows, "--rows", "100", "--epsilon", "0.1")
     assert "warning" not in result.stderr
+
+
+def test_an_epsilon_that_nobody_names_is_computed_and_said(shell: Shell) -> None:
+    """Seen: with the default 0.02 and the fewest rows, one honest growth of fifteen passed."""
+    rows = ("--data", "digits", "--take-classes", "0-2", "--key", "alice", "--rows", "24")
+    result = shell.run("round", "open", *rows)
+    assert result.exit_code == 0
+    assert "warning" not in result.stderr
+    (told,) = [line for line in result.stdout.splitlines() if line.startswith("epsilon ")]
+    assert "0.177, computed for rounds of so many rows: honest growths that lose up to 5% of old rows" in told
+    assert usual_epsilon(24, 0, 24) == 177_000
+    opened = shell.json("round", "open", *rows, "--witness", "bob")
+    assert (opened["epsilon_ppm"], opened["epsilon_computed"]) == (usual_epsilon(24, 24, 24), True)
+    assert opened["sure_share"] > 0.05
+    model = shell.json("model", "show", opened["model"])
+    assert model["retention_epsilon_ppm"] == opened["epsilon_ppm"]
+    standing = shell.json("round", "open", *rows, "--standing-witness", "bob")
+    assert standing["epsilon_ppm"] == opened["epsilon_ppm"], "every later round has its rows, too"
+    assert standing["unseen_rows"] == opened["unseen_rows"] == 48
+    chosen = shell.json("round", "open", *rows, "--epsilon", "0.05")
+    assert (chosen["epsilon_ppm"], chosen["epsilon_computed"]) == (50_000, False)
 
 
 @pytest.mark.parametrize(

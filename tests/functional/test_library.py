@@ -17,6 +17,7 @@ from engram import SyncChain, SyncModel
 from engram.library.errors import OptionInvalid, OptionUnused
 from engram.library.opening import OpeningOptions
 from engram.library.portal import Portal
+from engram.nn.tensor import tensor_bytes
 from engram.node.datadir import KEYS_DIRECTORY
 from engram.node.errors import KeyNotFound, NodeUnreachable, WrongPassphrase
 from engram.node.keystore import Keystore
@@ -32,6 +33,7 @@ from engram.participant.errors import (
     SecretsNotFound,
     WeightsMismatch,
 )
+from engram.participant.gate_odds import usual_epsilon
 from engram.participant.notices import Notice
 from engram.participant.tables.errors import DataDoubtful
 from engram.primitives.keys import format_address
@@ -89,6 +91,12 @@ def test_a_model_answers_with_the_integers_of_the_chain(
     assert trained.accuracy is not None
     assert trained.accuracy > 0.5
     assert trained.root == model.pull().root.hex()
+    tensors = [array for each in model.pull().parameters for array in (each.weights, each.bias)]
+    counted = sum(len(tensor_bytes(array)) for array in tensors)
+    assert founding.parameter_bytes == trained.parameter_bytes == counted
+    told_of = chain.call("model_versions", id=model.id)
+    assert [each["parameter_bytes"] for each in told_of] == [counted, counted]
+    assert all(each["sent_tensor_bytes"] > 0 for each in told_of), "what travelled has a name of its own"
     assert [each.author for each in model.lineage] == [chain.using("bob").address]
     why = model.explain(rows)
     assert why.groups == tuple(model.lineage)
@@ -158,6 +166,9 @@ def test_what_the_chain_cannot_hold_is_refused_before_anything_is_sent(
         chain.open_round(data.features[:0], data.labels[:0])
     with pytest.raises(DataDoubtful, match="sure=True") as caught:
         chain.open_round(data.features, data.labels * 2)
+    assert caught.value.got == ["class_gaps"]
+    with pytest.raises(DataDoubtful, match="no row has the classes 3, 4, which") as caught:
+        chain.open_round(data.features, data.labels, classes=5)
     assert caught.value.got == ["class_gaps"]
     with pytest.raises(DatasetMismatch):
         model.predict(data.features[:, 1:])
@@ -258,6 +269,9 @@ def test_the_terms_are_those_that_were_asked_for(data: Dataset) -> None:
     with engram.dev_node(("alice",)) as chain:
         opened = chain.open_round(data.features, data.labels, **asked_for).info()
         found = chain.model().info()
+        given = chain.open_round(data.features, data.labels, epsilon=0.03).info()["model"]
+        assert chain.model(given).info()["retention_epsilon_ppm"] == 30_000
+    assert found["retention_epsilon_ppm"] == usual_epsilon(60, 0, 30), "two parts of 30 rows stay sealed"
     terms, asked = opened["terms"], {"rows": 30, "z_squared": 16, "epochs": 2, "bounty": 3 * 10**8}
     asked |= {"opener_bond": 12 * 10**8, "author_bond": 25 * 10**7}
     asked |= {

@@ -154,8 +154,8 @@ async def test_a_pulled_network_is_adopted_from_its_file_and_from_the_chain(tmp_
         (grown,) = await pulled(stage, host.id, 2)
         (given,) = await pulled(stage, donor.id, 1)
         assert grown.network.hidden[1].weights == given.network.hidden[0].weights
-        sizes = 0, given.version.size_bytes
-        assert grown.version.size_bytes in sizes, "what the chain has need not travel"
+        sizes = 0, given.version.sent_tensor_bytes
+        assert grown.version.sent_tensor_bytes in sizes, "what the chain has need not travel"
 
 
 async def other_model(stage: Stage) -> Model:
@@ -213,7 +213,7 @@ async def test_parts_and_networks_too_large_for_a_transaction_are_uploaded(tmp_p
         assert ended.codes("alice") == ["candidate_admitted"]
         assert ended.round.status == RoundStatus.DECIDED
         (found,) = await pulled(stage, ended.round.model, 1)
-        assert found.version.size_bytes < 784 * 700, "the large tensor came before"
+        assert found.version.sent_tensor_bytes < 784 * 700, "the large tensor came before"
 
 
 def write_images(path: Path, rows: int) -> None:

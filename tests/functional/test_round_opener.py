@@ -9,16 +9,18 @@ import pytest
 
 from engram.node.errors import RemoteError
 from engram.participant.errors import NewRowsMissing, OldRowsMissing, SecretsNotFound
+from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.round_plan import draft_founding
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
+from engram.participant.witness import Witness, sealed_part
 from engram.primitives.types import Hash
-from engram.statemachine.records import Part
+from engram.statemachine.records import NamedWitness, Part
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.errors import PartPublic
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
-from tests.support.round_matter import COIN
+from tests.support.round_matter import COIN, WITNESS
 from tests.support.stage import digits, learner, running_stage, small_model, small_round
 
 TWO = (0, 1)
@@ -137,6 +139,31 @@ async def test_a_growth_is_not_opened_without_rows_of_each_new_class(tmp_path: P
         with pytest.raises(NewRowsMissing, match="no row of the parts has class 3, but"):
             await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=2), model)
         await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=1), model)
+
+
+async def test_a_new_class_may_be_in_a_witness_s_rows_alone(tmp_path: Path) -> None:
+    """Seen: a growth was refused because its opener lacked a class of which the named witness had rows."""
+    async with running_stage(tmp_path) as stage:
+        first = await stage.begin(small_round(digits(1, *TWO)), small_model())
+        model = (await stage.finish(first, {"alice": learner(2, *TWO)})).round.model
+        named = (NamedWitness(WITNESS.address, old_only=False),)
+        only_old = small_round(digits(1, *TWO), new_classes=1, witnesses=named)
+        with pytest.raises(NewRowsMissing, match="the policy strict every growth does worse on old rows"):
+            await stage.begin(only_old, model)
+        plan = small_round(digits(1, 0, 1, 2), new_classes=2, neurons=32, bounty=2 * COIN)
+        old_rows_only = (NamedWitness(WITNESS.address, old_only=True),)
+        with pytest.raises(NewRowsMissing, match="no row of the parts has class 3, but"):
+            await stage.begin(replace(plan, witnesses=old_rows_only), model)
+        round_id = await stage.begin(replace(plan, witnesses=named), model)
+
+        async def testify(wallet: Wallet) -> None:
+            witness = Witness(wallet, stage.folder / ROUNDS_DIRECTORY, stage.tell)
+            await witness.seal(round_id, await sealed_part(wallet, digits(4, 0, 1, 2, 3), round_id, 0))
+            await witness.testify(round_id)
+
+        ended = await stage.finish(round_id, {"alice": learner(2, 0, 1, 2, 3)}, witness=testify)
+        assert ended.round.unseen_counts[3] == ended.round.witness_counts[3] > 0
+        assert ended.round.status == RoundStatus.DECIDED, "the witness's rows have judged the class"
 
 
 async def test_parts_that_would_be_broken_are_not_committed_to(tmp_path: Path) -> None:

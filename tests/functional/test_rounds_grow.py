@@ -53,7 +53,11 @@ def test_a_growth_teaches_a_class_and_leaves_old_logits_as_they_are() -> None:
     assert [lineage.author for lineage in whole.hidden] == [ALICE.address, BOB.address]
     assert whole.makers(2) == [(1, ALICE.address, 1), (2, BOB.address, 1)]
     assert new.added == replace(weights.update, tensors=()), "the record holds what is new and nothing else"
-    assert (new.parent, new.kind, new.size_bytes) == (old.root, 1, sum(len(raw) for raw in weights.tensors))
+    assert (new.parent, new.kind, new.sent_tensor_bytes) == (
+        old.root,
+        1,
+        sum(len(raw) for raw in weights.tensors),
+    )
     assert (play.model.classes, play.model.classes_before_growth) == (3, 2)
     assert play.badges(BOB, 2) == {BadgeKind.PARTICIPATION, BadgeKind.BEST_LOSS, BadgeKind.TEACHER}
     assert play.badges(OPENER, 2) == set()
@@ -277,7 +281,7 @@ def test_a_pretrained_model_of_the_chain_is_adopted_by_name() -> None:
     tensors = explicit_tensors(trained.segments)
     before = [host.ledger.state.get(Blob, tensor).refs for tensor in tensors]
     host.ok(reveal(host, adopted))
-    assert host.candidate(BOB).size_bytes == 0
+    assert host.candidate(BOB).sent_tensor_bytes == 0
     after = [host.ledger.state.get(Blob, tensor).refs for tensor in tensors]
     assert [refs + tensors.count(tensor) for refs, tensor in zip(before, tensors, strict=True)] == after
     assert finish(host) == 1

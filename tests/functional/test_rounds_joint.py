@@ -73,7 +73,7 @@ def test_a_union_tells_whose_work_it_is() -> None:
     assert finish(play) == 2
     version, whole = play.version(2), play.composition(2)
     assert version.added == union.update
-    assert (version.author, play.round.winner, version.size_bytes) == (CAROL.address, CAROL.address, 0)
+    assert (version.author, play.round.winner, version.sent_tensor_bytes) == (CAROL.address, CAROL.address, 0)
     makers = sorted([(2, ALICE.address, 1), (2, BOB.address, 1)])
     assert whole.makers(2) == [(1, ALICE.address, 1), *makers]
     assert [each.author for each in whole.outputs[1:]] == [author for _, author, _ in makers]

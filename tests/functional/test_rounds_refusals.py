@@ -140,8 +140,8 @@ def test_the_size_of_a_version_counts_what_travelled() -> None:
     weights = network(play.inputs, 0)
     play.found(weights)
     play.ok(again.found(replace(weights, tensors=())))
-    assert play.version(0).size_bytes == sum(len(raw) for raw in weights.tensors)
-    assert again.version(0).size_bytes == 0
+    assert play.version(0).sent_tensor_bytes == sum(len(raw) for raw in weights.tensors)
+    assert again.version(0).sent_tensor_bytes == 0
     assert again.version(0).root == play.version(0).root
 
 

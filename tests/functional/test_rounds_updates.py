@@ -224,7 +224,7 @@ def test_stored_tensors_need_not_travel_again() -> None:
     play.ok(play.send(BOB, play.commit_payload(claim)))
     play.at(Phase.UPDATE, 1)
     play.ok(play.send(BOB, play.update_payload(claim, bare)))
-    assert play.candidate(BOB, 1).size_bytes == 0
+    assert play.candidate(BOB, 1).sent_tensor_bytes == 0
     tensors = [blob_id(raw) for raw in weights.tensors]
     assert all(play.ledger.state.get(Blob, tensor).refs >= 2 for tensor in tensors)
 

@@ -133,7 +133,7 @@ VERSION_RECORD = Version(
     sealed_loss=100,
     sealed_rows=200,
     sealed_correct=190,
-    size_bytes=100,
+    sent_tensor_bytes=100,
 )
 
 LINE = (addition(VERSION_RECORD.parent, AUTHOR, _ADDED),)

@@ -102,7 +102,7 @@ def a_candidate(
         update=replace(UPDATE, tensors=()),
         loss=loss,
         bond=7,
-        size_bytes=0,
+        sent_tensor_bytes=0,
         scored=scored,
         groups=padded,
     )

@@ -24,6 +24,7 @@ class VersionResult(TypedDict):
     growths: int
     segments: int
     parameter_bytes: int
+    """Of all its weights and biases, in the form in which the chain holds them."""
     macs_per_row: int
     """What one row costs."""
 

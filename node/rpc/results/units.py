@@ -25,7 +25,8 @@ _NAMES: Final[Mapping[str, str]] = {
     "expected hash attempts": "work",
     "hash attempts a second": "hashes_per_s max_hashes_per_s network_hashes_per_s",
     "bytes": "anonymous_bytes block_files_bytes bytes database_bytes free_bytes max_bytes max_update_bytes "
-    "parameter_bytes queued_bytes received_bytes resident_bytes rss_bytes sent_bytes size_bytes",
+    "parameter_bytes queued_bytes received_bytes resident_bytes rss_bytes sent_bytes sent_tensor_bytes "
+    "size_bytes",
     "height of a block": "base committed fork_height from_height height syncing_to to_height",
     "ticks of the round clock": "audit_ended audit_window commit_window gap opened open_window public_since "
     "reveal_ended reveal_window score_window tick ticks ticks_left update_window witness_window "

@@ -174,7 +174,7 @@ class Hospitals:
         async with arena.client() as client:
             version = await ChainView(client).get(Version, round_.model, u32(round_.new_version))
         names = {key_of(name).address: name for name in actors()}
-        return RoundResult(round_, names[version.author], admitted, version.size_bytes)
+        return RoundResult(round_, names[version.author], admitted, version.sent_tensor_bytes)
 
 
 def author_of(owner: int) -> str:

@@ -129,7 +129,7 @@ class _CellRun:
                         "group": number,
                         "version": taught.version,
                         "rounds": taught.rounds,
-                        "bytes": version.size_bytes,
+                        "bytes": version.sent_tensor_bytes,
                         "part_bytes": taught.part_bytes,
                         "learned_numbers": learned,
                         "drawn_numbers": drawn,

@@ -149,7 +149,7 @@ async def _play(venue: Venue, rounds: PaperRounds, say: Say) -> PaperRun:
                     "classes": spec.classes,
                     "hidden": sum(segment.width for segment in spec.hidden),
                     "parameter_bytes": shapes.parameter_bytes,
-                    "added_bytes": version.size_bytes,
+                    "added_bytes": version.sent_tensor_bytes,
                     "macs_per_row": macs_per_row(spec),
                 }
             )
@@ -275,7 +275,7 @@ def _epochs(number: int, played: PaperRound) -> list[Row]:
             "validation": each.loss / Q24 / revealed,
             "unseen": sum(group.loss for group in each.groups) / Q24 / max(1, unseen),
             "accuracy": 100 * each.correct / max(1, unseen),
-            "bytes": each.size_bytes,
+            "bytes": each.sent_tensor_bytes,
             "won": (each.author, each.epoch) == (round_.winner, round_.winner_epoch),
         }
         for author, each in played.candidates

@@ -247,7 +247,7 @@ function versionTable({ model, versions }) {
       numeric: true,
     },
     { head: "Right, sealed", cell: right, numeric: true },
-    { head: "Sent", cell: (version) => bytes(version.size_bytes), numeric: true },
+    { head: "Sent", cell: (version) => bytes(version.sent_tensor_bytes), numeric: true },
     { head: "In all", cell: (version) => bytes(version.parameter_bytes), numeric: true },
     { head: "MACs a row", cell: (version) => count(version.macs_per_row), numeric: true },
     {

@@ -44,7 +44,7 @@ BOUNDED: Final[Mapping[str, str]] = {
     "reveal_ended": "a tick",
     "sealed_correct": "rows that were stored",
     "sealed_rows": "rows that were stored",
-    "size_bytes": "bytes that were stored",
+    "sent_tensor_bytes": "bytes that were stored",
     "tick": "time",
     "ticked": "a height",
     "ticks": "time",

@@ -5,24 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from math import comb, log
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engram.participant.gate_odds import JudgedRows, pass_chance
 from engram.participant.memory.advice import (
     MARGIN,
     MOST_DELTA_PPM,
-    JudgedRows,
     advise,
     clopper_pearson,
-    least_epsilon,
-    pass_chance,
     share_bound,
-    tolerated_share,
 )
 from engram.participant.memory.trials import Moments, Trials
-from engram.statemachine.rounds.judging import PPM, group_forgets, may_forget
+from engram.statemachine.rounds.judging import PPM
 
 TRIALS = Trials(
     3,
@@ -59,39 +55,6 @@ def test_the_bound_of_no_success_is_known_in_closed_form() -> None:
     assert clopper_pearson(0, 1_000, 0.0005) == pytest.approx(1 - 0.0005 ** (1 / 1_000), rel=1e-9)
     assert clopper_pearson(0, 0, 0.001) == 1.0
     assert clopper_pearson(7, 7, 0.001) == 1.0
-
-
-@given(
-    st.integers(1, 150),
-    st.integers(1, 80),
-    st.lists(st.integers(1, 60), max_size=2),
-    st.floats(0.001, 0.3),
-)
-def test_the_least_epsilon_passes_and_the_next_smaller_one_does_not(
-    old: int, retention: int, groups: list[int], share: float
-) -> None:
-    judged, failure = JudgedRows(old, 10, retention, tuple(groups)), 0.0005
-    epsilon = least_epsilon(share, judged, failure, right=1.0)
-    assert pass_chance(share, judged, epsilon) >= 1 - failure
-    assert epsilon == 0 or pass_chance(share, judged, epsilon - 1) < 1 - failure
-
-
-def test_the_chance_to_pass_is_met_by_growths_that_are_judged_by_the_rules_of_the_chain() -> None:
-    """Draws losses, and judges them as `statemachine.rounds.candidates` does."""
-    judged = JudgedRows(90, 45, 40, (60, 30))
-    epsilon, share = 60_000, 0.03
-    rng, passed, draws = np.random.default_rng(8), 0, 20_000
-    for _ in range(draws):
-        own, theirs, kept = (int(rng.binomial(rows, share)) for rows in (60, 30, 40))
-        passed += (
-            own + theirs <= may_forget(epsilon, 90)
-            and not group_forgets(epsilon, 60, own)
-            and not group_forgets(epsilon, 30, theirs)
-            and kept <= may_forget(epsilon, 40)
-        )
-    chance = pass_chance(share, judged, epsilon)
-    assert chance <= passed / draws + 0.01, "the chance is a lower bound"
-    assert chance > passed / draws - 0.15, "and not far below"
 
 
 def test_advised_limits_let_growths_pass_that_lose_as_much_as_the_bound() -> None:
@@ -148,11 +111,3 @@ def test_a_growth_that_loses_everything_is_allowed_only_where_all_may_be_lost() 
     forgets = replace(TRIALS, lost=TRIALS.losable, worst_class=1.0)
     advice = advise(forgets, JudgedRows(40, 20, 20), growths=2, threshold_ppm=200_000)
     assert (advice.epsilon_ppm, advice.class_chance) == (PPM, 1.0)
-
-
-@pytest.mark.parametrize("chance", [0.95, 0.5])
-def test_the_tolerated_share_passes_with_just_this_chance(chance: float) -> None:
-    share = tolerated_share(100, 50_000, chance)
-    assert at_most(5, 100, share) == pytest.approx(chance, abs=1e-6)
-    assert tolerated_share(20, PPM, chance) == 1.0
-    assert tolerated_share(20, 10_000, chance) == pytest.approx(1 - chance ** (1 / 20), abs=1e-9)

@@ -11,7 +11,7 @@ import pytest
 from engram.nn.growth import Policy, append
 from engram.nn.spec import NetworkLimits, macs_per_row
 from engram.participant.datasets import Dataset
-from engram.participant.memory.advice import JudgedRows
+from engram.participant.gate_odds import JudgedRows
 from engram.participant.memory.banks import Banks
 from engram.participant.memory.consolidation import Consolidation
 from engram.participant.memory.costs import costs_of, growth_neurons
