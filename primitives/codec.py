@@ -6,7 +6,7 @@ A dataclass's wire form is the msgpack array of its fields in order, derived fro
     Annotated[bytes, Size]  bin, shortest header            tuple[T, ...]   array, at most 65536 or its Size
     Annotated[str, Size]    str (UTF-8), shortest header    tuple[A, B]     array of exactly these
     bool                    true / false                    A | B           array [TAG, field…] of the member
-    frozen dataclass        array of its fields
+    frozen dataclass        array of its fields, without last ones that are `Trailing` and have their defaults
 
 A value has exactly one encoding, because ids are hashes of encodings and one value must not have two ids.
 `decode` makes sure of it in the simplest way: it encodes what it has read once more and refuses other bytes.
@@ -90,9 +90,9 @@ def _read(cls: type[T], raw: bytes) -> T:
     unpacker.feed(raw)
     count, tell = partial(_array_length, unpacker.read_bytes), unpacker.tell
     try:
-        if (arity := count(cls.__qualname__)) != known.arity:
-            refuse_arity(arity, cls.__qualname__, known.arity)
-        obj: T = known.read(unpacker.unpack, count, lambda: raw[(at := tell()) : at + 1] == _NIL)
+        if (read := known.reads.get(fields := count(cls.__qualname__))) is None:
+            refuse_arity(fields, cls.__qualname__, known.arity)
+        obj: T = read(unpacker.unpack, count, lambda: raw[(at := tell()) : at + 1] == _NIL)
     except msgpack.OutOfData as error:
         raise Truncated(f"encoded {cls.__qualname__} ends too early", got=len(raw)) from error
     except ValueError as error:

@@ -4,22 +4,22 @@ A node reads and writes dataclasses all the time, and walking through a schema f
 schema is walked once for each class, to generate this pair of functions. What remains for each field of a
 value is one read, one type test and one bound test:
 
-    def write(o):                                    def read(take, count, is_nil):
+    def write(o):                                    def read_1(take, count, is_nil):
         if type(o) is not cls: refuse_record(…)          v1 = take()
         v1 = o.amount                                    if type(v1) is not int or not 0 <= v1 <= …:
         if type(v1) is not int or not 0 <= v1 <= …:          refuse_int(v1, 'Transfer.amount', 0, …)
             refuse_int(v1, 'Transfer.amount', 0, …)      return cls(v1)
         return (v1,)
 
-`write` returns the wire form (nested tuples and lists). `read` is called once the header of the record's
-array has been read. `take()` returns the next scalar, `count(where)` the length of the array that comes next,
-and `is_nil()` says whether nil comes next.
+`write` returns the wire form (nested tuples and lists). `read_N` is called once the header of the record's
+array has been read, which says that N fields follow. `take()` returns the next scalar, `count(where)` the
+length of the array that comes next, and `is_nil()` says whether nil comes next.
 """
 
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NoReturn
@@ -38,11 +38,13 @@ from engram.primitives.schema import (
     UnionSchema,
     check_nesting,
     record,
+    trailing,
 )
 
 Take = Callable[[], Any]
 Count = Callable[[str], int]
 IsNil = Callable[[], bool]
+Read = Callable[[Take, Count, IsNil], Any]
 _PLAIN: Final = (IntSchema, BytesSchema, TextSchema, BoolSchema)
 
 
@@ -53,11 +55,19 @@ class Functions:
     write: Callable[[object], tuple[object, ...]]
     """The checked wire form of an instance. Raises `CodecError`."""
 
-    read: Callable[[Take, Count, IsNil], Any]
-    """Reads the fields, after the array's header, and makes the instance. Raises `CodecError`."""
+    reads: Mapping[int, Read]
+    """By the number of fields that stand in the array, which differs only if some of them are `Trailing`:
+    reads them, after the array's header, and makes the instance. Raises `CodecError`."""
 
-    arity: int
-    """Number of fields."""
+    @property
+    def arity(self) -> int | str:
+        """The number of fields that an array may hold, for errors; "a..b" if there are several."""
+        return _span(self.reads)
+
+
+def _span(counts: Iterable[int]) -> int | str:
+    least, *_, most = sorted([*counts] * 2)
+    return most if least == most else f"{least}..{most}"
 
 
 def _compile(cls: type) -> Functions:
@@ -65,13 +75,15 @@ def _compile(cls: type) -> Functions:
     check_nesting(cls)
     source = _Source({**_REFUSALS, "cls": cls})
     source.write_function(cls, fields)
-    source.read_function(fields)
+    counts = range(len(fields) - len(trailing(cls)), len(fields) + 1)
+    for count in counts:
+        source.read_function(fields[:count])
     scope = source.scope
     name = f"<codec of {cls.__module__}.{cls.__qualname__}>"
     lines = [f"{line}\n" for line in source.lines]
     linecache.cache[name] = (sum(map(len, lines)), None, lines, name)  # a traceback shows the line
     exec(compile("".join(lines), name, "exec"), scope)
-    return Functions(scope["write"], scope["read"], len(fields))
+    return Functions(scope["write"], {count: scope[f"read_{count}"] for count in counts})
 
 
 functions: Final[Callable[[type], Functions]] = cache(_compile)
@@ -89,15 +101,19 @@ class _Source:
     def write_function(self, cls: type, fields: tuple[tuple[str, Schema], ...]) -> None:
         self._line(0, "def write(o):")
         self._line(1, f"if type(o) is not cls: refuse_record(o, {cls.__qualname__!r}, {cls.__name__!r})")
-        wires = []
+        wires, values = [], []
         for name, schema in fields:
             value = self._fresh()
             self._line(1, f"{value} = o.{name}")
             wires.append(self._write(1, schema, value, f"{cls.__qualname__}.{name}"))
-        self._line(1, f"return ({''.join(f'{wire}, ' for wire in wires)})")
+            values.append(value)
+        for default in reversed(trailing(cls)):
+            self._line(1, f"if {values.pop()} != {self._bind(default)}: {_return(wires)}")
+            wires.pop()
+        self._line(1, _return(wires))
 
     def read_function(self, fields: tuple[tuple[str, Schema], ...]) -> None:
-        self._line(0, "def read(take, count, is_nil):")
+        self._line(0, f"def read_{len(fields)}(take, count, is_nil):")
         where = self.scope["cls"].__qualname__
         values = [self._read(1, schema, f"{where}.{name}") for name, schema in fields]
         self._line(1, f"return cls({', '.join(values)})")
@@ -184,13 +200,13 @@ class _Source:
                 self._read_optional(depth, inner, value, where)
             case RecordSchema(cls):
                 known = functions(cls)
-                self._count(
-                    depth, where, f"!= {known.arity}", f"refuse_arity({{}}, {where!r}, {known.arity})"
-                )
-                self._line(depth, f"{value} = {self._bind(known.read)}(take, count, is_nil)")
+                read = self._fresh()
+                self._line(depth, f"{value} = count({where!r})")
+                self._line(depth, f"{read} = {self._bind(known.reads)}.get({value})")
+                self._line(depth, f"if {read} is None: refuse_arity({value}, {where!r}, {known.arity!r})")
+                self._line(depth, f"{value} = {read}(take, count, is_nil)")
             case UnionSchema(members):
-                table = {tag: functions(cls) for tag, cls in members}
-                readers = self._bind({tag: (known.read, known.arity + 1) for tag, known in table.items()})
+                readers = self._bind({tag: functions(cls) for tag, cls in members})
                 self._line(depth, f"{value} = count({where!r})")
                 self._line(depth, f"{value} = member({readers}, {value}, take, {where!r})")
                 self._line(depth, f"{value} = {value}(take, count, is_nil)")
@@ -232,7 +248,11 @@ def _tagged_writer(tag: int, cls: type) -> Callable[[object], tuple[object, ...]
     return lambda value: (tag, *write(value))
 
 
-def _member(readers: dict[int, tuple[Any, int]], count: int, take: Take, where: str) -> Any:
+def _return(wires: list[str]) -> str:
+    return f"return ({''.join(f'{wire}, ' for wire in wires)})"
+
+
+def _member(readers: dict[int, Functions], count: int, take: Take, where: str) -> Read:
     """The reader of the union member whose tag comes next in an array of `count` items."""
     if count == 0:
         raise WrongArity(f"{where}: the array is empty, so the tag is missing", expected="1 or more", got=0)
@@ -241,9 +261,10 @@ def _member(readers: dict[int, tuple[Any, int]], count: int, take: Take, where: 
         _refuse_type(tag, int, f"{where} tag")
     if tag not in readers:
         raise UnknownTag(f"{where} has no member with this tag", expected=sorted(readers), got=tag)
-    read, expected = readers[tag]
-    if count != expected:
-        refuse_arity(count, where, expected)
+    known = readers[tag]
+    read = known.reads.get(count - 1)
+    if read is None:
+        refuse_arity(count, where, _span(fields + 1 for fields in known.reads))
     return read
 
 
@@ -271,7 +292,7 @@ def _refuse_length(length: int, where: str, lo: int, hi: int) -> NoReturn:
     raise OutOfRange(f"{where} has a wrong length", expected=lo if lo == hi else f"{lo}..{hi}", got=length)
 
 
-def refuse_arity(count: int, where: str, expected: int) -> NoReturn:
+def refuse_arity(count: int, where: str, expected: int | str) -> NoReturn:
     """Raises `WrongArity`: an array has `count` items where the type demands `expected`."""
     raise WrongArity(f"{where} has a wrong number of items", expected=expected, got=count)
 

@@ -1,8 +1,8 @@
 """JSON values of frozen dataclasses, by the same schemas as their bytes. No text, no files.
 
 Bytes become lower-case hex, integers JSON integers, tuples arrays, and an absent value null. A dataclass
-becomes an object with its field names as keys; a member of a union also has the key `"type"` with the name of
-its class.
+becomes an object with its field names as keys, without those that its bytes leave out; a member of a union
+also has the key `"type"` with the name of its class.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from engram.primitives.codegen import functions
 from engram.primitives.errors import NonCanonical, UnknownTag, WrongArity, WrongType
 from engram.primitives.schema import (
     BytesSchema,
+    Fields,
     ListSchema,
     OptionalSchema,
     RecordSchema,
@@ -20,6 +21,7 @@ from engram.primitives.schema import (
     TupleSchema,
     UnionSchema,
     record,
+    trailing,
 )
 
 T = TypeVar("T")
@@ -39,7 +41,13 @@ def from_json(cls: type[T], value: object) -> T:
 
 
 def _object(obj: object) -> dict[str, Any]:
-    return {name: _value(schema, getattr(obj, name)) for name, schema in record(type(obj))}
+    fields = record(type(obj))
+    left, defaults = len(fields), trailing(type(obj))
+    for default in reversed(defaults):
+        if getattr(obj, fields[left - 1][0]) != default:
+            break
+        left -= 1
+    return {name: _value(schema, getattr(obj, name)) for name, schema in fields[:left]}
 
 
 def _value(schema: Schema, value: Any) -> Any:
@@ -64,13 +72,20 @@ def _record(cls: type[T], value: object, where: str) -> T:
     if type(value) is not dict:
         raise WrongType(f"{where} is not an object", expected="object", got=type(value).__name__)
     fields = record(cls)
-    names = [name for name, _ in fields]
-    if set(value) != set(names):
-        missing, unknown = set(names) - set(value), {str(name) for name in value} - set(names)
+    least = len(fields) - len(trailing(cls))
+    present = fields[: max(least, _last_named(fields, value) + 1)]
+    names = {name for name, _ in present}
+    if set(value) != names:
+        missing, unknown = names - set(value), {str(name) for name in value} - names
         raise WrongArity(
             f"{where}: fields are missing or unknown", expected=sorted(missing), got=sorted(unknown)
         )
-    return cls(*(_parse(schema, value[name], f"{where}.{name}") for name, schema in fields))
+    return cls(*(_parse(schema, value[name], f"{where}.{name}") for name, schema in present))
+
+
+def _last_named(fields: Fields, value: dict[str, object]) -> int:
+    """The place of the last of the fields that the object has; -1 if it has none."""
+    return max((place for place, (name, _) in enumerate(fields) if name in value), default=-1)
 
 
 def _parse(schema: Schema, value: Any, where: str) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Final, Union, get_args, get_origin, get_type_hints
 
-from engram.primitives.types import Range, Size
+from engram.primitives.types import Range, Size, Trailing
 
 MAX_NESTING: Final = 32
 """How deep the arrays of a canonical value may nest."""
@@ -124,6 +124,33 @@ record: Final[Callable[[type], Fields]] = cache(_record)
 Raises `TypeError` for a class that is not a frozen dataclass, an unbounded or unsupported annotation, or a
 field that `__init__` does not take by position.
 """
+
+
+def _trailing(cls: type) -> tuple[object, ...]:
+    hints = get_type_hints(cls, include_extras=True)
+    found: list[object] = []
+    for field in dataclasses.fields(cls):
+        if not _is_trailing(hints[field.name]):
+            if found:
+                raise TypeError(f"{cls.__qualname__}.{field.name} follows a field that is trailing")
+        elif field.default is dataclasses.MISSING:
+            raise TypeError(f"{cls.__qualname__}.{field.name} is trailing and has no default")
+        else:
+            found.append(field.default)
+    return tuple(found)
+
+
+trailing: Final[Callable[[type], tuple[object, ...]]] = cache(_trailing)
+"""The defaults of those last fields of a dataclass that are marked `Trailing`, in order; often none.
+
+Raises `TypeError` where such a field has no default, or is not among the last.
+"""
+
+
+def _is_trailing(annotation: object) -> bool:
+    return get_origin(annotation) is Annotated and any(
+        isinstance(item, Trailing) for item in get_args(annotation)[1:]
+    )
 
 
 def check_nesting(cls: type) -> None:

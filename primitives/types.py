@@ -25,6 +25,15 @@ class Size:
     hi: int
 
 
+@dataclass(frozen=True, slots=True)
+class Trailing:
+    """Marks a field, one of the last of its class, that stands in an encoding only if it has to.
+
+    It is left out if it and all fields after it have their defaults. So a field can be added to a class that
+    is in use already: what was written before keeps its bytes and its hash, and reads as it did.
+    """
+
+
 U8 = Annotated[int, Range(0, 2**8 - 1)]
 U16 = Annotated[int, Range(0, 2**16 - 1)]
 U32 = Annotated[int, Range(0, 2**32 - 1)]

@@ -49,7 +49,7 @@ def tally(monkeypatch: pytest.MonkeyPatch) -> Tally:
         tally.add("encodings")
         return pair.write(tx)
 
-    counted = Functions(counted_write, pair.read, pair.arity)
+    counted = Functions(counted_write, pair.reads)
     real: Callable[[type], Functions] = codegen.functions
     monkeypatch.setattr(
         "engram.primitives.codec.functions", lambda cls: counted if cls is Transaction else real(cls)
