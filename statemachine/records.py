@@ -12,8 +12,9 @@ from typing import Annotated, ClassVar
 
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
-from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size
+from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size, Trailing
 from engram.statemachine.additions import Addition, GrowUpdate, Inherited, TrainUpdate, addition
+from engram.statemachine.claimterms import ClaimTerms
 from engram.statemachine.record import u32, u64
 
 
@@ -292,6 +293,8 @@ class Model:
     """The model of which this one is a fork; zero if it was founded."""
     parent_version: U32 = 0
     """The version of the parent that became version 0 of this model."""
+    claims: Annotated[ClaimTerms | None, Trailing()] = None
+    """None where every node computes every score."""
 
     @property
     def key(self) -> bytes:

@@ -206,6 +206,28 @@ class Scorer:
 
         return self._rows(grown, part, classes, loss_kind, run)
 
+    def both_rows(
+        self, base: WholeNetwork, update: AnyNetwork, rows: PartData, classes: tuple[int, int], kind: LossKind
+    ) -> tuple[RowScores, RowScores]:
+        """The scores of a network and of an update of it on some rows, for so many classes each.
+
+        They are those of `network_rows` and `growth_rows`, row by row. Nothing about them is remembered.
+        Raises what these raise.
+        """
+        spec, parameters, bounds = self._loaded(base)
+        measures = [Measure(kind, rows.labels, count) for count in classes]
+        start = unstarted(spec, rows.features)
+        if not isinstance(update, GrownNetwork):
+            before = self._engine.scores(spec, parameters, _peaks(bounds), start, measures[0])
+            spec, parameters, bounds = self._loaded(update)
+            return before, self._engine.scores(spec, parameters, _peaks(bounds), start, measures[1])
+        found = self._engine.keep(spec, parameters, _peaks(bounds), start)
+        frozen = found.counted(len(base.spec.hidden), len(base.spec.outputs))
+        added = update.load_growth()
+        peaks = peaks_on(base.spec, frozen, update.growth, added)
+        before = self._engine.scores(base.spec, (), (), frozen, measures[0])
+        return before, self._engine.scores(update.spec, added, peaks, frozen, measures[1])
+
     def logits(self, network: AnyNetwork, features: Features) -> Int64Array:
         """Logits (n, classes), Q16 nats, of uint8 features (n, inputs).
 

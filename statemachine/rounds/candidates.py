@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.nn.data import Labels
 from engram.nn.fixed import Int64Array
@@ -46,6 +47,8 @@ from engram.statemachine.rounds.judging import (
 )
 from engram.statemachine.rounds.records import (
     Candidate,
+    Claim,
+    ClaimStatus,
     ClassRows,
     EpochBest,
     GroupScore,
@@ -98,8 +101,23 @@ def is_scored(candidate: Candidate, number: int) -> bool:
 
 
 def is_complete(round_: Round, model: Model, candidate: Candidate) -> bool:
-    """Whether the candidate has been scored on every part."""
+    """Whether the candidate has been scored on every part; scores that were claimed have to be confirmed."""
+    return is_final(candidate) and is_scored_on_all(round_, model, candidate)
+
+
+def is_scored_on_all(round_: Round, model: Model, candidate: Candidate) -> bool:
+    """Whether there are scores for every part, computed by every node or claimed."""
     return all(is_scored(candidate, number) for number in range(len(parts_to_score(round_, model))))
+
+
+def is_final(candidate: Candidate) -> bool:
+    """Whether every node has computed the scores that the candidate has, or they are confirmed."""
+    return candidate.claim is None or candidate.claim.status == ClaimStatus.CONFIRMED
+
+
+def is_refuted(candidate: Candidate) -> bool:
+    """Whether the author has claimed scores that are not those of the update."""
+    return candidate.claim is not None and candidate.claim.status == ClaimStatus.REFUTED
 
 
 def group_of(rules: Rules, round_: Round, part: OpenedPart) -> OwnerGroup:
@@ -133,6 +151,7 @@ def with_unseen(
     groups[group] = _added(groups[group], mine)
     return replace(
         candidate,
+        claim=candidate.claim and _with_old_rows(candidate.claim, group, found, old),
         scored=_with_bit(candidate.scored, number),
         groups=tuple(groups),
         correct=candidate.correct + int(np.count_nonzero(found.own.right)),
@@ -214,15 +233,18 @@ def release_tensors(state: State, ctx: BlockContext, candidate: Candidate) -> No
         release(state, ctx, tensor)
 
 
-def validation_bar(round_: Round, model: Model) -> int:
+def validation_bar(round_: Round, model: Model, claimed: int | None = None) -> int:
     """The loss on the validation parts below which an update becomes a candidate.
+
+    `claimed` is what version t loses there on old rows, where the author claims it; else every node knows.
 
     It is that of the baseline, of which the counts are those of the validation parts with the old rows added
     that the terms promise. It is known before the first update, so sums take the place of rows here: nothing
     is clipped, and the bar is never below the clipped one.
     """
     counts, old_classes = list(round_.validation_counts), round_.old_classes
-    base, old = sum(part.old_loss for part in round_.validation_opened), sum(counts[:old_classes])
+    base = sum(part.old_loss for part in round_.validation_opened) if claimed is None else claimed
+    old = sum(counts[:old_classes])
     if round_.terms.kind == RoundKind.TRAIN:
         by_class = frequency_table(model.loss_function, counts)
         return min(base, _weighed(counts, by_class))
@@ -243,7 +265,7 @@ def forgotten_ppm(rules: Rules, round_: Round, candidate: Candidate) -> int:
 
     A group with many rows cannot hide what another has lost.
     """
-    losable = losable_rows(rules, round_)
+    losable = losable_rows(rules, round_, candidate)
     return max(
         (
             -(-PPM * group.forgotten // rows)
@@ -254,8 +276,11 @@ def forgotten_ppm(rules: Rules, round_: Round, candidate: Candidate) -> int:
     )
 
 
-def losable_rows(rules: Rules, round_: Round) -> tuple[int, int]:
+def losable_rows(rules: Rules, round_: Round, candidate: Candidate) -> tuple[int, int]:
     """The unseen old rows of each group that version t has right: only these can be lost."""
+    if candidate.claim is not None:
+        own, theirs = candidate.claim.losable
+        return own, theirs
     found = [0, 0]
     for part in round_.unseen:
         found[group_of(rules, round_, part)] += part.old_right
@@ -273,7 +298,7 @@ def _reasons_of_the_gate(rules: Rules, round_: Round, model: Model, candidate: C
     old = sum(part.old for part in round_.unseen)
     if old < rules.min_old_rows:
         found.append("too_few_old_rows")
-    losable = losable_rows(rules, round_)
+    losable = losable_rows(rules, round_, candidate)
     if sum(group.forgotten for group in candidate.groups) > may_forget(epsilon, sum(losable)) or any(
         group_forgets(epsilon, rows, group.forgotten)
         for group, rows in zip(candidate.groups, losable, strict=True)
@@ -287,7 +312,8 @@ def _reasons_of_the_gate(rules: Rules, round_: Round, model: Model, candidate: C
         for gone in candidate.forgotten
     ):
         found.append("forgets_a_class")
-    known = sum(part.old_loss for part in round_.unseen)
+    claim = candidate.claim
+    known = sum(part.old_loss for part in round_.unseen) if claim is None else claim.old_loss
     bar = max(known, threshold_loss(model.threshold_ppm, round_.old_classes, old))
     allowance = old * max(0, null_growth_table(round_.old_classes, counts)[0])
     if candidate.old_loss > bar + model.retention_delta_ppm * bar // PPM + allowance:
@@ -352,6 +378,14 @@ def _added(score: GroupScore, more: GroupScore) -> GroupScore:
         add_tallies(score.growth, more.growth),
         add_tallies(score.frequencies, more.frequencies),
     )
+
+
+def _with_old_rows(claim: Claim, group: int, found: ScoredRows, old: npt.NDArray[np.bool_]) -> Claim:
+    """The claim with what it says of version t on the old rows of one more unseen part."""
+    losable = list(claim.losable)
+    losable[group] += int(np.count_nonzero(old & found.base.right))
+    old_loss = claim.old_loss + int(np.sum(found.base.losses[old], dtype=np.int64))
+    return replace(claim, losable=(losable[0], losable[1]), old_loss=old_loss)
 
 
 def _with_bit(scored: bytes, number: int) -> bytes:

@@ -31,6 +31,7 @@ from engram.statemachine.rounds.errors import (
     TooFewOldRows,
 )
 from engram.statemachine.rounds.records import OpenedPart, Round, RoundKind
+from engram.statemachine.rounds.update import reading_macs
 from engram.statemachine.scoring import DataPart, network_macs
 from engram.statemachine.state import State
 
@@ -97,7 +98,9 @@ def check_content(state: State, ctx: BlockContext, entry: EnteredRound, opening:
 
 
 def opening_macs(state: State, ctx: BlockContext, entry: EnteredRound) -> int:
-    """MACs charged for reading a part and scoring version t on it."""
+    """MACs charged for reading a part, and for scoring version t on it unless authors claim scores."""
+    if entry.model.claims is not None:
+        return reading_macs(ctx.rules, entry.model.inputs, entry.round.terms.rows)
     base = composition_of(state, ctx, entry.version)
     return network_macs(ctx.rules, base, entry.round.terms.rows, entry.round.classes)
 
@@ -142,7 +145,7 @@ def check_secret(state: State, round_: Round, blob: Hash) -> None:
 def publish(
     state: State, ctx: BlockContext, entry: EnteredRound, opening: Disclosure, raw: bytes, rows: PartData
 ) -> OpenedPart:
-    """Records the part and the score of version t on it.
+    """Records the part and the score of version t on it, unless the authors of the model claim scores.
 
     The first round that reveals a part writes its record, in place of one that `publish_part` made. Later
     rounds leave that record alone. Commitments are public, so another round can copy one and open it once the
@@ -157,11 +160,15 @@ def publish(
     count, inputs = rows.features.shape
     if known is None or known.round == ZERO_HASH:
         state.put(Part(opening.part, blob, count, inputs, round_.classes, owner, round_.id, ctx.height))
+    old = rows.labels < round_.old_classes
+    complete = len(set(rows.labels.tolist())) == round_.classes
+    if entry.model.claims is not None:
+        return OpenedPart(opening.part, owner, int(np.count_nonzero(old)), 0, 0, complete)
     part, kind = DataPart(opening.part, lambda: rows), entry.model.loss_function
     network = version_network(state, ctx, base)
     keep = round_.terms.kind == RoundKind.GROW
     scores = ctx.scorer.network_rows(network, part, round_.classes, kind, keep=keep)
-    total, old = scores.total, rows.labels < round_.old_classes
+    total = scores.total
     state.put(ScoreEntry(round_.model, base.number, opening.part, total.loss, total.correct, count))
     if round_.classes > round_.old_classes:  # else the network would run twice, and it is charged once
         scores = ctx.scorer.network_rows(network, part, round_.old_classes, kind, keep=keep)
@@ -171,7 +178,7 @@ def publish(
         int(np.count_nonzero(old)),
         int(np.count_nonzero(scores.right & old)),
         int(np.sum(scores.losses[old], dtype=np.int64)),
-        len(set(rows.labels.tolist())) == round_.classes,
+        complete,
     )
 
 

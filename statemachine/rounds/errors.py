@@ -192,6 +192,42 @@ class PartScored(InvalidTransaction):
     """The candidate has already been scored on all of these parts."""
 
 
+class ClaimMisplaced(InvalidTransaction):
+    """Scores are claimed where every node computes them, or are missing where the author must claim them."""
+
+
+class ClaimMalformed(InvalidTransaction):
+    """Claimed scores have not the bytes of their rows, or a loss that no row can have."""
+
+
+class NotTheAuthor(InvalidTransaction):
+    """On this model, only the author of an update may claim its scores."""
+
+
+class ClaimDecided(InvalidTransaction):
+    """The claim has been confirmed or refuted already."""
+
+
+class ClaimUnfinished(InvalidTransaction):
+    """The scores of some part have not been claimed yet."""
+
+
+class WindowOpen(InvalidTransaction):
+    """The claim can still be refuted: it can be confirmed at a later tick."""
+
+
+class ChunkNotClaimed(InvalidTransaction):
+    """There is no such chunk, or it is not what the author has claimed."""
+
+
+class AuditMismatch(InvalidTransaction):
+    """The chunks are not those that the audit has drawn."""
+
+
+class ClaimHolds(InvalidTransaction):
+    """The disputed chunk is what every node computes: the claim stands, the challenger loses a deposit."""
+
+
 class RoundRunning(InvalidTransaction):
     """The round has not ended yet."""
 

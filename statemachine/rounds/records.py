@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, ClassVar
 
-from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size
+from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size, Trailing
 from engram.statemachine.additions import Update
 from engram.statemachine.records import Witnesses
 
@@ -116,9 +116,10 @@ class OpenedPart:
     old: U32
     """Rows of old classes."""
     old_right: U32
-    """Rows of old classes that version t has right, and which a growth can therefore lose."""
+    """Rows of old classes that version t has right, and which a growth can therefore lose; 0 where authors
+    claim this, see `Claim`."""
     old_loss: U64
-    """Clipped loss of version t on these rows."""
+    """Clipped loss of version t on the rows of old classes; 0 where authors claim it."""
     complete: bool
     """Whether every class of the round occurs among its labels."""
 
@@ -300,6 +301,33 @@ class ClassRows:
     rows: U32
 
 
+class ClaimStatus(IntEnum):
+    """What has become of a candidate's claim."""
+
+    OPEN = 0
+    """Anyone may refute it; nothing is decided by it."""
+    CONFIRMED = 1
+    """The window has passed and the audit has found nothing."""
+    REFUTED = 2
+    """A chunk of it is not what every node has computed: the bond is gone, and the candidate cannot win."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the author of a candidate has claimed about its scores; of a model with `ClaimTerms` only."""
+
+    roots: Annotated[tuple[Hash, ...], Size(0, 272)]
+    """By `claims.claimed_parts`: roots of the lists of chunks of claimed rows; zero where there are none."""
+    last: U64
+    """Tick of the last claim."""
+    status: U8 = 0
+    """A `ClaimStatus`."""
+    old_loss: U64 = 0
+    """Claimed loss of version t on the unseen rows of old classes."""
+    losable: Annotated[tuple[U32, ...], Size(2, 2)] = (0, 0)
+    """By group: unseen rows of old classes that version t is claimed to have right."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A verified update below the baseline on the validation parts; one for each author and epoch."""
@@ -333,6 +361,8 @@ class Candidate:
     """Unseen rows of old classes that version t has right and the candidate has not, by class, ascending."""
     retention_forgotten: U32 = 0
     """Rows of the retention parts that version t has right and the candidate has not."""
+    claim: Annotated[Claim | None, Trailing()] = None
+    """None where every node computes every score."""
 
     @property
     def key(self) -> bytes:

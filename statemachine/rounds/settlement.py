@@ -27,6 +27,7 @@ from engram.statemachine.rounds.candidates import (
     find_candidate,
     forgotten_ppm,
     is_complete,
+    is_refuted,
     unseen_loss,
 )
 from engram.statemachine.rounds.judging import threshold_loss
@@ -262,8 +263,10 @@ def _lowest_on_validation(
     for epoch, result in enumerate(round_.results):
         if result.author == NOBODY or (lowest is not None and result.loss >= lowest):
             continue
-        lowest = result.loss
         candidate = find_candidate(state, round_, epoch, result.author)
+        if is_refuted(candidate):
+            continue
+        lowest = result.loss
         if not is_complete(round_, model, candidate):
             continue
         weights = half_weights(state, ctx.rules, round_, model, candidate)

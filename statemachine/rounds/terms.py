@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
 
 from engram.nn.data import part_size
 from engram.nn.evaluate import frozen_size_bytes
@@ -12,12 +12,14 @@ from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
 from engram.nn.spec import MAX_SEGMENTS, check_count, check_spec
-from engram.primitives.types import U8, U32, Address
+from engram.primitives.types import U8, U32, Address, Trailing
 from engram.statemachine.additions import Sources, Tensors, TrainUpdate, drawn_bytes, seeded_macs
+from engram.statemachine.claimterms import ClaimTerms
 from engram.statemachine.fees import price_of_macs
 from engram.statemachine.parameters import HasParameters
 from engram.statemachine.records import GrowthLimits, Members, Model, RetentionPart, Witnesses
 from engram.statemachine.rounds.calendar import check_calendar, within
+from engram.statemachine.rounds.claims import ROW_BYTES, audited_rows
 from engram.statemachine.rounds.errors import (
     BondTooLow,
     MemorySpent,
@@ -30,7 +32,7 @@ from engram.statemachine.rounds.errors import (
 )
 from engram.statemachine.rounds.judging import PPM
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
-from engram.statemachine.rounds.update import check_tensors
+from engram.statemachine.rounds.update import check_tensors, reading_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.scoring import network_macs
 
@@ -55,6 +57,13 @@ RETENTION_SHARE: Final = 4
 
 BOND_SCORINGS: Final = 4
 """An author's bond is at least so many times the price of scoring one candidate on everything."""
+
+MAX_AUDITED: Final = 64
+"""The most chunks that an audit draws: each of them travels with its proof."""
+
+POTS_OF_A_CLAIM: Final = 2
+"""Where authors claim scores, their bond is at least so many times what they can win. Half of it goes to
+whoever refutes a claim, who may be the author under another name; so a lie that is found never pays."""
 
 _MOST_DELTA_PPM: Final = 10 * PPM
 
@@ -85,6 +94,8 @@ class Founding:
     """The most that one growth may append, so that no member can fill the model up."""
     tensors: Tensors = ()
     """Bytes that travel with the founding; every one is named by a source."""
+    claims: Annotated[ClaimTerms | None, Trailing()] = None
+    """If authors shall claim the scores of their updates, how claims are verified."""
 
     @property
     def whole(self) -> TrainUpdate:
@@ -120,6 +131,10 @@ def check_founding(rules: Rules, founding: Founding) -> None:
     within("lost rows of all growths", founding.lost_cap_ppm, 0, PPM)
     within("segments of a growth", founding.growth_limits.segments, 1, 2 * MAX_SEGMENTS)
     within("MACs a row of a growth", founding.growth_limits.macs_per_row, 1, 2**64 - 1)
+    if founding.claims is not None:
+        least = rules.draw_ticks + rules.min_window_ticks
+        within("ticks of a claim's window", founding.claims.window, least, rules.max_window_ticks // 2)
+        within("chunks of an audit", founding.claims.audited, 1, MAX_AUDITED)
     check_names("member", founding.members)
     check_names("witness", [witness.address for witness in founding.witnesses])
     check_spec(founding.spec, rules.networks)
@@ -179,6 +194,11 @@ def witness_bond(rules: Rules, terms: RoundTerms) -> int:
 def least_opener_bond(rules: Rules, bounty: int) -> int:
     """The smallest bond of an opener, in sparks."""
     return max(rules.min_opener_bond, bounty * rules.opener_bond_ppm // PPM)
+
+
+def least_claim_bond(rules: Rules, terms: RoundTerms, carried: int) -> int:
+    """The smallest bond of an author who claims scores, in sparks; `carried` is what the model carries."""
+    return max(rules.min_author_bond, POTS_OF_A_CLAIM * (terms.bounty + carried))
 
 
 def least_author_bond(
@@ -271,7 +291,6 @@ def _check_caps(rules: Rules, terms: RoundTerms) -> None:
     most_bytes = rules.max_transaction_bytes - ENVELOPE_BYTES
     within("bytes of an update", terms.max_update_bytes, 1, most_bytes)
     within("neurons of an update", terms.max_update_neurons, 0, rules.networks.max_neurons)
-    _check_reveal(rules, terms, 0)
 
 
 def _check_reveal(rules: Rules, terms: RoundTerms, base_macs: int) -> None:
@@ -305,11 +324,14 @@ def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParamet
     whoever shows that the claim was empty.
     """
     classes = model.classes + terms.new_classes
-    if terms.kind == RoundKind.GROW:
-        _check_reveal(rules, terms, network_macs(rules, head, terms.rows, classes))
+    if model.claims is not None:
+        _check_claims(rules, terms, model, head, model.claims)
+        return
+    is_growth = terms.kind == RoundKind.GROW
+    _check_reveal(rules, terms, network_macs(rules, head, terms.rows, classes) if is_growth else 0)
     scoring = scoring_cap(rules, terms, head, classes, terms.rows)
     check_share("scoring a candidate on a part", rules, scoring)
-    retention = model.retention if terms.kind == RoundKind.GROW else ()
+    retention = model.retention if is_growth else ()
     for part in retention:
         scoring = network_macs(rules, head, part.rows, classes) + terms.max_update_macs
         check_share("scoring a candidate on a retention part", rules, scoring)
@@ -322,6 +344,32 @@ def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParamet
     if (kept := frozen_size_bytes(head.spec, rows)) > MAX_ACTIVATION_BYTES:
         raise StepTooHeavy(
             "the activations on one part take too many bytes", expected=MAX_ACTIVATION_BYTES, got=kept
+        )
+
+
+def _check_claims(
+    rules: Rules, terms: RoundTerms, model: Model, head: HasParameters, claims: ClaimTerms
+) -> None:
+    """Checks that claims can be made, refuted and audited, where authors claim the scores of their updates.
+
+    The time for scoring leaves room for the window after the first claims. What is claimed of a part fits
+    into one transaction, and of all validation parts beside the update. Audits of version t fit into half a
+    block; those of an update are checked when it is revealed.
+    """
+    least = claims.window + rules.min_window_ticks
+    within("ticks for scoring, with the window of claims", terms.score_window, least, rules.tick_ring)
+    most_bytes = rules.max_transaction_bytes - ENVELOPE_BYTES
+    rows = [terms.rows, *[part.rows for part in model.retention]]
+    revealed = terms.max_update_bytes + ROW_BYTES * terms.rows * terms.validation
+    within("bytes of an update with its claimed rows", revealed, 1, most_bytes)
+    within("bytes of the claimed rows of a part", ROW_BYTES * max(rows), 1, most_bytes)
+    parts, audited = audited_rows(model, rows)
+    macs = sum(reading_macs(rules, model.inputs, each) for each in parts)
+    macs += network_macs(rules, head, audited, model.classes + terms.new_classes)
+    check_share("auditing version t", rules, macs)
+    if terms.author_bond < (least := least_claim_bond(rules, terms, model.carried)):
+        raise BondTooLow(
+            "an author's bond is below what a claim can win", expected=least, got=terms.author_bond
         )
 
 

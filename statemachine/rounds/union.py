@@ -83,10 +83,18 @@ def check_union(state: State, round_: Round, base: NetworkSpec, epoch: int, upda
 
 
 def check_halves_scored(state: State, round_: Round, model: Model, candidate: Candidate) -> None:
-    """Raises `HalfNotScored` if the candidate is a union of which a half is not scored on all parts."""
-    for half in halves_of(candidate.update):
-        if not is_complete(round_, model, find_candidate(state, round_, FIRST_EPOCH, half.author)):
+    """Raises `HalfNotScored` if the candidate is a union of which a half is not scored on all parts.
+
+    Where authors claim scores, the claim of a half also has to be decided, as long as it still can be.
+    """
+    for half in candidate_halves(state, round_, candidate):
+        if not is_complete(round_, model, half):
             raise HalfNotScored(got=half.author)
+
+
+def candidate_halves(state: State, round_: Round, candidate: Candidate) -> list[Candidate]:
+    """The candidates of which this one is the union, in order; none of any other candidate."""
+    return [find_candidate(state, round_, FIRST_EPOCH, half.author) for half in halves_of(candidate.update)]
 
 
 def half_weights(
@@ -97,10 +105,8 @@ def half_weights(
     A half weighs what it removed alone, ⌊10^6 · (1 - its share)⌋; 0 if its gain is not proved, if it is above
     the threshold, or if it has not been scored on every part.
     """
-    candidates = [
-        find_candidate(state, round_, FIRST_EPOCH, half.author) for half in halves_of(candidate.update)
-    ]
-    return tuple(HalfWeight(half.author, _weight(rules, round_, model, half)) for half in candidates)
+    halves = candidate_halves(state, round_, candidate)
+    return tuple(HalfWeight(half.author, _weight(rules, round_, model, half)) for half in halves)
 
 
 def reasons_against_all(

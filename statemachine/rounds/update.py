@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from engram.nn.data import part_size
 from engram.nn.growth import Growth, append
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.loss import RowScores
@@ -100,6 +101,11 @@ def base_macs(rules: Rules, round_: Round, base: Composition) -> int:
     if round_.terms.kind == RoundKind.TRAIN:
         return 0
     return round_.terms.validation * network_macs(rules, base, round_.terms.rows, round_.classes)
+
+
+def reading_macs(rules: Rules, inputs: int, rows: int) -> int:
+    """MACs charged for reading a part with so many rows and nothing else."""
+    return rules.macs_per_loaded_byte * part_size(rows, inputs)
 
 
 def scoring_macs(rules: Rules, round_: Round, base: Composition, update: Update, rows: int) -> int:

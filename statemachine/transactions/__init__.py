@@ -16,6 +16,8 @@ from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.amend_model import AmendModel
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
 from engram.statemachine.transactions.commit_update import CommitUpdate
+from engram.statemachine.transactions.confirm_update import ConfirmUpdate
+from engram.statemachine.transactions.dispute_claim import DisputeClaim
 from engram.statemachine.transactions.fork_model import ForkModel
 from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.open_round import OpenRound
@@ -50,6 +52,8 @@ _TYPES: Final[tuple[type[TxPayload], ...]] = (
     AmendModel,
     RetirePart,
     ForkModel,
+    ConfirmUpdate,
+    DisputeClaim,
 )
 
 TX_TYPES: Final[Mapping[int, type[TxPayload]]] = {payload.KIND: payload for payload in _TYPES}

@@ -16,12 +16,14 @@ from engram.primitives.types import U32, ZERO_HASH, Address, Hash
 from engram.statemachine.additions import explicit_tensors, parameters_root
 from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import NotActivated
 from engram.statemachine.loading import composition_of, open_network
 from engram.statemachine.money import take
 from engram.statemachine.parameters import HasParameters
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Model, Part, Version, Witnesses
+from engram.statemachine.rounds.claims import CONFIRM_KIND, DISPUTE_KIND
 from engram.statemachine.rounds.errors import CommitmentRepeated, ModelChanged, ModelOrFounding
 from engram.statemachine.rounds.models import free_model
 from engram.statemachine.rounds.records import EpochBest, EpochResult, Round, RoundKind, RoundTerms
@@ -78,8 +80,8 @@ class OpenRound:
 
         MACs are charged for one lookup of each commitment, which must not be public already, for putting the
         model's network together, and for loading the tensors of a founding. Raises `RoundAlreadyOpen`,
-        `ModelChanged`, `CommitmentRepeated`, `MissingRecord`, and what `check_opening` and `check_share`
-        raise.
+        `ModelChanged`, `CommitmentRepeated`, `NotActivated`, `MissingRecord`, and what `check_opening` and
+        `check_share` raise.
         """
         trial = state.child()
         if self.founding is None:
@@ -91,6 +93,7 @@ class OpenRound:
             macs = loading_macs(ctx.rules, self.founding)
             tensors = len(self.founding.tensors)
             size = len(encode(self.terms)) + len(encode(replace(self.founding, tensors=())))
+        check_claims_active(ctx, model)
         check_opening(ctx.rules, self.terms, model, head, sender)
         check_unpublished(state, self.terms.commitments)
         funds = self.terms.opener_bond + self.terms.bounty
@@ -161,6 +164,14 @@ class OpenRound:
         return model, brought, give_badge(state, ctx, model.id, 0, sender, BadgeKind.FOUNDER)
 
 
+def check_claims_active(ctx: BlockContext, model: Model) -> None:
+    """Raises `NotActivated` for a model with claims while nobody could confirm or dispute one."""
+    active = {kind for kind, first in ctx.active if first <= ctx.height}
+    for kind in (CONFIRM_KIND, DISPUTE_KIND):
+        if model.claims is not None and kind not in active:
+            raise NotActivated("claims need this transaction type", got=(kind, ctx.height))
+
+
 def check_unpublished(state: State, commitments: tuple[Hash, ...]) -> None:
     """Raises `CommitmentRepeated` if one of the parts was opened before, and so is known to everyone."""
     for commitment in commitments:
@@ -183,6 +194,7 @@ def _founded(founding: Founding, founder: Address, model_id: Hash) -> Model:
         growth_limits=founding.growth_limits,
         members=founding.members,
         witnesses=founding.witnesses,
+        claims=founding.claims,
         inputs=founding.spec.inputs,
         classes=founding.spec.classes,
         classes_before_growth=int(frozen),

@@ -8,11 +8,12 @@ says. If it turns out to be anything else, the receipt is FAILED and the author 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from engram.nn.growth import prove_growth
 from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
-from engram.primitives.types import U8, U64, Address, Hash
+from engram.primitives.types import U8, U64, Address, Blob, Hash, Trailing
 from engram.statemachine.additions import Update, halves_of
 from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
@@ -22,6 +23,16 @@ from engram.statemachine.parameters import Composition, GrownNetwork, WholeNetwo
 from engram.statemachine.receipt import Event
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import validation_bar
+from engram.statemachine.rounds.claims import (
+    Claims,
+    check_audit,
+    check_misplaced,
+    old_loss,
+    read_claims,
+    roots_bytes,
+    rows_of,
+    with_claims,
+)
 from engram.statemachine.rounds.entry import EnteredRound, check_epoch, enter
 from engram.statemachine.rounds.errors import (
     BaseMismatch,
@@ -30,7 +41,7 @@ from engram.statemachine.rounds.errors import (
     LossMismatch,
     ParametersMismatch,
 )
-from engram.statemachine.rounds.records import NOBODY, Candidate, Commit, EpochResult, Round
+from engram.statemachine.rounds.records import NOBODY, Candidate, Claim, Commit, EpochResult, Round
 from engram.statemachine.rounds.settlement import burn_bond
 from engram.statemachine.rounds.union import HALF_RECORDS, check_union
 from engram.statemachine.rounds.update import (
@@ -42,6 +53,7 @@ from engram.statemachine.rounds.update import (
     opened_parts,
     proposal_rows,
     propose,
+    reading_macs,
     update_macs,
     update_tensors,
 )
@@ -63,6 +75,8 @@ class RevealUpdate:
     loss: U64
     salt: Hash
     update: Update
+    claimed: Annotated[Blob, Trailing()] = b""
+    """On a model with `ClaimTerms`, the claimed rows of the validation parts, see `claims`; else nothing."""
 
     def check(self, rules: Rules) -> None:
         """Checks nothing: whether the values are right depends on the round."""
@@ -70,19 +84,23 @@ class RevealUpdate:
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
         """The MACs of the update on the k validation parts; none if its shape alone shows that it is wrong.
 
-        In GROW, a block also needs room for version t on these parts, which reveal_part has paid for.
+        In GROW, a block also needs room for version t on these parts, which reveal_part has paid for. Where
+        the rows are claimed, the MACs are those of reading the parts and of checking the numbers.
+
         Records are the candidate's and the version's that it may become, those of tensors that travel, two
         references for each tensor, and what a rung makes for the author of each half.
 
-        Raises what `enter` raises, `CommitMissing`, `CommitMismatch`.
+        Raises what `enter` raises, `CommitMissing`, `CommitMismatch`, `ClaimMisplaced`, `ClaimMalformed`.
         """
         entry, _ = self._enter(state.child(), ctx, sender)
         size = entry.record_bytes + 2 * len(encode(replace(self.update, tensors=())))
+        if self.claimed:
+            size += roots_bytes(entry.round, entry.model)
         records = 1 + len(self.update.tensors) + 2 * len(update_tensors(self.update))
         records += HALF_RECORDS * len(halves_of(self.update))
         base = composition_of(state, ctx, entry.version)
         own = self._macs(state, ctx.rules, entry, base)
-        known = base_macs(ctx.rules, entry.round, base) if own else 0
+        known = base_macs(ctx.rules, entry.round, base) if own and not self.claimed else 0
         return Cost(macs=own + known, paid_macs=known, records=records, record_bytes=size)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
@@ -99,11 +117,11 @@ class RevealUpdate:
         except Invalid as error:
             lost = burn_bond(state, round_, sender, commit.bond)
             return Outcome((*entry.events, *lost), failed=error.code)
-        if self.loss >= validation_bar(round_, entry.model):
+        if self.loss >= validation_bar(round_, entry.model, self._base_loss(state, ctx, entry)):
             give(state, sender, commit.bond)
             event = Event("no_improvement", self.round, (self.epoch, self.loss), (sender.hex(),))
             return Outcome((*entry.events, event))
-        happened = self._admit(state, ctx, commit, network)
+        happened = self._admit(state, ctx, entry, commit, network)
         if (noted := _with_result(round_, self, commit)) is not round_:
             state.put(noted)
         return Outcome((*entry.events, *happened), blobs=brought_tensors(self.update.tensors))
@@ -130,7 +148,26 @@ class RevealUpdate:
             ctx.chain_id, sender, self.round, self.epoch, self.base, self.parameters, self.loss, self.salt
         )
         check_digest(commit, claim)
+        check_misplaced(entry.model, self.claimed)
+        if self.claimed:
+            self._claims(entry)
         return entry, commit
+
+    def _claims(self, entry: EnteredRound) -> tuple[Claims, ...]:
+        """What is claimed of each validation part. Raises `ClaimMalformed`."""
+        round_ = entry.round
+        rows = [rows_of(round_, part) for part in round_.validation_opened]
+        return read_claims(round_, rows, self.claimed)
+
+    def _base_loss(self, state: State, ctx: BlockContext, entry: EnteredRound) -> int | None:
+        """The claimed loss of version t on the old rows of the validation parts; None if nodes know it."""
+        if not self.claimed:
+            return None
+        opened = opened_parts(state, ctx, [part.commitment for part in entry.round.validation_opened])
+        return sum(
+            old_loss(entry.round, part.load().labels, base)
+            for part, (base, _) in zip(opened, self._claims(entry), strict=True)
+        )
 
     def _macs(self, state: State, rules: Rules, entry: EnteredRound, base: Composition) -> int:
         terms = entry.round.terms
@@ -139,6 +176,9 @@ class RevealUpdate:
             check_union(state, entry.round, base.spec, self.epoch, self.update)
         except Invalid:
             return 0
+        if self.claimed:
+            reading = terms.validation * reading_macs(rules, base.spec.inputs, terms.rows)
+            return reading + update_macs(rules, base.spec, self.update, 1)
         return terms.validation * update_macs(rules, base.spec, self.update, terms.rows)
 
     def _judge(
@@ -151,6 +191,11 @@ class RevealUpdate:
         check_union(state, round_, base.spec, self.epoch, self.update)
         network = propose(state, ctx, composed_network(ctx, base), self.update, author)
         check_parameters_root(self.parameters, network.root)
+        if self.claimed:
+            check_audit(ctx.rules, round_, model, base, self.update)
+            check_numbers(network)
+            check_loss(self.loss, sum(own.total.loss for _, own in self._claims(entry)))
+            return network
         loss = sum(
             proposal_rows(ctx, round_, model, network, part).total.loss
             for part in opened_parts(state, ctx, [part.commitment for part in round_.validation_opened])
@@ -159,9 +204,19 @@ class RevealUpdate:
         return network
 
     def _admit(
-        self, state: State, ctx: BlockContext, commit: Commit, network: WholeNetwork | GrownNetwork
+        self,
+        state: State,
+        ctx: BlockContext,
+        entry: EnteredRound,
+        commit: Commit,
+        network: WholeNetwork | GrownNetwork,
     ) -> tuple[Event, ...]:
         """Makes the update a candidate, which holds the bond and its own tensors."""
+        claim = None
+        if self.claimed:
+            opened = range(len(entry.round.validation_opened))
+            claim = Claim((), ctx.tick)
+            claim = with_claims(entry.round, entry.model, claim, opened, self.claimed, ctx.tick)
         for raw in self.update.tensors:
             bring(state, ctx, raw)
         for tensor in update_tensors(self.update):
@@ -177,6 +232,7 @@ class RevealUpdate:
                 loss=self.loss,
                 bond=commit.bond,
                 sent_tensor_bytes=sum(len(raw) for raw in self.update.tensors),
+                claim=claim,
             )
         )
         return (Event("candidate_admitted", self.round, (self.epoch, self.loss), (commit.author.hex(),)),)
@@ -209,6 +265,16 @@ def check_parameters_root(claimed: Hash, root: Hash) -> None:
     """Raises `ParametersMismatch` unless version t with the update has the parameters root of the claim."""
     if claimed != root:
         raise ParametersMismatch(expected=claimed, got=root)
+
+
+def check_numbers(network: WholeNetwork | GrownNetwork) -> None:
+    """Reads and checks what is new of a network that is not run. Raises `BadTensor`, `MissingBlob`, and what
+    proving its bounds raises.
+    """
+    if isinstance(network, GrownNetwork):
+        prove_growth(network.base.spec, network.growth, network.load_growth())
+    else:
+        network.load()
 
 
 def check_loss(claimed: int, loss: int) -> None:

@@ -18,6 +18,7 @@ from engram.statemachine.receipt import Event
 from engram.statemachine.records import BadgeKind
 from engram.statemachine.rounds.candidates import (
     is_below_a_baseline,
+    is_final,
     is_scored,
     proves_any_gain,
     release_tensors,
@@ -58,9 +59,9 @@ class Withdraw:
         """Removes the record. Raises what `cost` raises.
 
         The bond of a candidate returns if it was scored on all unseen parts and is below a baseline in any
-        group, or if the round has ended before it could be scored. If it returns and the round made a
-        version, the author gets a badge of participation, but not for a union. In every other case the bond
-        burns, less the floor fee, which the sender gets.
+        group, or if the round has ended before it could be scored; scores that the author has claimed must be
+        confirmed. If it returns and the round made a version, the author gets a badge of participation, but
+        not for a union. In every other case the bond burns, less the floor fee, which the sender gets.
         """
         round_, update, events = self._enter(state, ctx)
         state.delete(update)
@@ -105,4 +106,4 @@ def _is_honest(round_: Round, candidate: Candidate) -> bool:
     if round_.status not in (RoundStatus.DECIDED, RoundStatus.KEPT):
         return True
     scored = all(is_scored(candidate, number) for number in range(len(round_.unseen)))
-    return scored and is_below_a_baseline(round_, candidate)
+    return is_final(candidate) and scored and is_below_a_baseline(round_, candidate)

@@ -42,7 +42,7 @@ from tests.support.rounds import (
 ENTRY = 20 * COIN // 1_000
 REVEAL = "engram.statemachine.transactions.reveal_update"
 SEAL = "engram.statemachine.transactions.seal_part"
-SCORE = "engram.statemachine.transactions.score_update"
+LEADING = "engram.statemachine.rounds.leading"
 
 
 def training(**terms: object) -> Play:
@@ -302,7 +302,7 @@ ATTACKS: dict[Callable[[], None], Guard] = {
         ((f"{SEAL}._place", lambda _, who: (NamedWitness(who, False), False)),),
     ),
     crowd_of_leakers: Guard(
-        f"{SCORE}.best_of", _by_validation_loss, ((f"{SCORE}.reasons_against_all", lambda *_: ()),)
+        f"{LEADING}.best_of", _by_validation_loss, ((f"{LEADING}.reasons_against_all", lambda *_: ()),)
     ),
     reuser_of_public_rows: Guard("engram.statemachine.rounds.disclosure.check_secret", _nothing),
 }

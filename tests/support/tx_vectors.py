@@ -36,6 +36,7 @@ from engram.statemachine.transactions.transfer import Transfer
 from engram.statemachine.transition import TransitionResult
 from tests.support import chain_models as models
 from tests.support import joint, rounds
+from tests.support.claimed_rounds import EVERY_CHUNK, ROWS, ClaimPlay, better, worse_before
 from tests.support.ledger import Ledger, key
 from tests.support.nn_samples import random_features
 
@@ -236,6 +237,55 @@ def _joint_round() -> tuple[Case, ...]:
     return tuple(ledger.cases)
 
 
+@cache
+def _claimed_rounds() -> tuple[Case, ...]:
+    """Two rounds on models whose authors claim scores: a claim that holds, and two that are refuted."""
+    ledger = RecordingLedger({actor: rounds.PURSE for actor in rounds.ACTORS}, rules=rounds.SMALL_RULES)
+    play = ClaimPlay(ledger=ledger)
+    play.lies[rounds.BOB.address, 1] = better(row=3)
+    play.ok(play.found())
+    play.reveal_validation()
+    play.play_epoch(
+        (rounds.ALICE, rounds.network(play.inputs, 8)), (rounds.BOB, rounds.network(play.inputs, 4))
+    )
+    play.audit()
+    play.at(Phase.SCORE)
+    play.score_update(rounds.ALICE)
+    play.score_update(rounds.BOB)
+    assert play.send(rounds.CAROL, play.dispute_payload(rounds.ALICE, 1, 2)).code == "claim_holds"
+    play.ok(play.send(rounds.CAROL, play.dispute_payload(rounds.BOB, 1, 0)))
+    play.confirm(rounds.ALICE)
+    assert play.end().new_version == 1
+    play.withdraw_all()
+    audited = ClaimPlay(ledger=ledger, claims=EVERY_CHUNK)
+    audited.lies[rounds.BOB.address, 0] = worse_before(row=23)
+    audited.seed = 1
+    audited.new_parts(classes=2, rows=ROWS)
+    audited.ok(audited.found())
+    audited.reveal_validation()
+    audited.play_epoch((rounds.BOB, rounds.network(audited.inputs, 8)))
+    audited.audit()
+    audited.at(Phase.SCORE)
+    audited.score_update(rounds.BOB)
+    audited.confirm(rounds.BOB, sender=rounds.CAROL)
+    audited.end()
+    return tuple(ledger.cases)
+
+
+def _of_claims(name: str) -> list[Case]:
+    return [case for case in _claimed_rounds() if name in {tx["type"] for tx in case["transactions"]}]
+
+
+def _and_claims(name: str) -> Callable[[], list[Case]]:
+    """As `_and_a_union`, and before the last two the first such block of the rounds with claims."""
+
+    def cases() -> list[Case]:
+        found = _and_a_union(name)()
+        return found[:-2] + _of_claims(name)[:1] + found[-2:]
+
+    return cases
+
+
 def _of_rounds(name: str) -> Callable[[], list[Case]]:
     """Of the played rounds' blocks that hold this type: the first, the first in which it failed, the last."""
 
@@ -268,14 +318,16 @@ MAKERS: dict[str, Callable[[], list[Case]]] = {
     "seal_part": _of_rounds("seal_part"),
     "reveal_part": _of_rounds("reveal_part"),
     "commit_update": _of_rounds("commit_update"),
-    "reveal_update": _and_a_union("reveal_update"),
+    "reveal_update": _and_claims("reveal_update"),
     "reveal_sealed": _of_rounds("reveal_sealed"),
-    "score_update": _and_a_union("score_update"),
+    "score_update": _and_claims("score_update"),
     "advance_round": _and_a_union("advance_round"),
     "withdraw": _of_rounds("withdraw"),
     "amend_model": _of_rounds("amend_model"),
     "retire_part": _of_rounds("retire_part"),
     "fork_model": _of_rounds("fork_model"),
+    "confirm_update": lambda: _of_claims("confirm_update"),
+    "dispute_claim": lambda: _of_claims("dispute_claim"),
 }
 
 

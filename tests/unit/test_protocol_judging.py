@@ -134,7 +134,9 @@ def grouped(case: Any, round_: Wire) -> list[int]:
     return [judge.group_of(owner, round_[3][3], side, standing, owners, least) for owner in owners]
 
 
-SCORED = vector("tx_score_update")
+COMPUTED_FIELDS = 4
+"""Fields of the payload of a score_update where every node computes the scores; a claim has one more."""
+SCORED = [case for case in vector("tx_score_update") if len(payload(case)) == COMPUTED_FIELDS]
 REVEALED = [vector("tx_reveal_update")[index] for index in (0, -2, -1)]
 KINDS = ["TRAIN", "GROW", "union"]
 

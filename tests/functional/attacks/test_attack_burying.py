@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from engram.statemachine.records import NamedWitness
-from engram.statemachine.rounds import candidates, terms
+from engram.statemachine.rounds import candidates, leading, terms
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundStatus
-from engram.statemachine.transactions import score_update
 from engram.statemachine.transactions.amend_model import AmendModel
 from tests.support.attacks import fails
 from tests.support.rounds import (
@@ -136,5 +135,5 @@ def test_without_the_gate(fondness: int, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("names", POISON)
 def test_where_refusing_is_free(names: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(score_update, "is_refused", lambda *_: False)
+    monkeypatch.setattr(leading, "is_refused", lambda *_: False)
     fails(lambda: a_poisoner(names))

@@ -1,0 +1,135 @@
+"""What every node does about a claim: recompute chunks of it, and take the bond of whoever has lied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise
+from operator import itemgetter
+
+import numpy as np
+
+from engram.nn.data import PartData
+from engram.primitives.codec import encode
+from engram.primitives.types import Address, Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.loading import open_part, version_network
+from engram.statemachine.money import burn, give
+from engram.statemachine.receipt import Event
+from engram.statemachine.record import u32
+from engram.statemachine.records import Part, RecentBlock
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.candidates import is_complete, is_refuted, is_scored_on_all
+from engram.statemachine.rounds.claims import (
+    ROW_BYTES,
+    ClaimedChunk,
+    claim_bytes,
+    claimed_parts,
+    name_of,
+    open_claim,
+    roots_bytes,
+    span,
+)
+from engram.statemachine.rounds.draw import draw_seed
+from engram.statemachine.rounds.entry import EnteredRound
+from engram.statemachine.rounds.errors import ClaimUnfinished, HalfNotScored, WindowOpen
+from engram.statemachine.rounds.records import Candidate, ClaimStatus, Round
+from engram.statemachine.rounds.union import candidate_halves
+from engram.statemachine.rounds.update import propose
+from engram.statemachine.rules import Rules
+from engram.statemachine.state import State
+
+
+def recompute(
+    state: State,
+    ctx: BlockContext,
+    entry: EnteredRound,
+    candidate: Candidate,
+    chunks: Sequence[tuple[int, int]],
+) -> list[bytes]:
+    """The true rows of chunks, each given by the number of its part and its own; parts ascend.
+
+    The networks run once on all rows together. Raises what loading parts and networks raises.
+    """
+    round_, parts = entry.round, claimed_parts(entry.round, entry.model)
+    features, labels, sizes = [], [], []
+    for number, drawn in groupby(chunks, key=itemgetter(0)):
+        rows = open_part(state, ctx, state.get(Part, name_of(parts[number]))).load()
+        for _, chunk in drawn:
+            place = span(round_, parts[number], chunk)
+            features.append(rows.features[place])
+            labels.append(rows.labels[place])
+            sizes.append(place.stop - place.start)
+    data = PartData(np.concatenate(features), np.concatenate(labels))
+    base = version_network(state, ctx, entry.version)
+    update = propose(state, ctx, base, candidate.update, candidate.author)
+    classes = round_.old_classes, round_.classes
+    raw = claim_bytes(*ctx.scorer.both_rows(base, update, data, classes, entry.model.loss_function))
+    ends = (ROW_BYTES * np.cumsum([0, *sizes])).tolist()
+    return [raw[lo:hi] for lo, hi in pairwise(ends)]
+
+
+def candidate_bytes(entry: EnteredRound, candidate: Candidate) -> int:
+    """What the record of a candidate with a claim can grow to, in bytes: whoever writes it pays for them."""
+    roots = roots_bytes(entry.round, entry.model)
+    return roots + entry.class_bytes + len(encode(candidate.update))
+
+
+def refute(
+    state: State, round_: Round, candidate: Candidate, chunk: ClaimedChunk, challenger: Address
+) -> tuple[Event, ...]:
+    """Takes the bond of an author whose claim is false: half goes to the challenger, the rest burns.
+
+    The candidate stays, so that a union of it can still be looked up, but it cannot win any more.
+    """
+    reward = candidate.bond // 2
+    give(state, challenger, reward)
+    burn(state, candidate.bond - reward)
+    claim = replace(open_claim(candidate), status=int(ClaimStatus.REFUTED))
+    state.put(replace(candidate, bond=0, claim=claim))
+    values = (candidate.epoch, chunk.part, chunk.number, reward)
+    return (Event("claim_refuted", round_.id, values, (candidate.author.hex(), challenger.hex())),)
+
+
+def first_tick_to_confirm(rules: Rules, window: int, last: int) -> int:
+    """The first tick at which a claim can be confirmed whose last part was claimed at tick `last`."""
+    return last + max(window, 1 + rules.draw_ticks)
+
+
+def check_confirmable(state: State, ctx: BlockContext, entry: EnteredRound, candidate: Candidate) -> None:
+    """Refuses to confirm a claim that is not whole, or can still be refuted, or of a union before its halves.
+
+    Raises `ClaimUnfinished`, `WindowOpen`, `HalfNotScored`.
+    """
+    round_, model = entry.round, entry.model
+    assert model.claims is not None, "a candidate has a claim on a model with claims only"
+    if not is_scored_on_all(round_, model, candidate):
+        raise ClaimUnfinished(got=candidate.author)
+    claim, window = open_claim(candidate), model.claims.window
+    if ctx.tick < (first := first_tick_to_confirm(ctx.rules, window, claim.last)):
+        raise WindowOpen(expected=first, got=ctx.tick)
+    last = entry.calendar.span(Phase.SCORE).last
+    for half in candidate_halves(state, round_, candidate):
+        if is_complete(round_, model, half) or is_refuted(half):
+            continue
+        claimed = open_claim(half).last if is_scored_on_all(round_, model, half) else ctx.tick
+        if first_tick_to_confirm(ctx.rules, window, claimed) <= last:
+            raise HalfNotScored(got=half.author)
+
+
+def audit_seed(state: State, ctx: BlockContext, candidate: Candidate) -> Hash:
+    """The seed of the audit: ids of the blocks of ticks after the last claim, and the candidate.
+
+    The block that holds the claim does not count: whoever mined it may have chosen both.
+    """
+    first = open_claim(candidate).last + 2
+    blocks = [_block_of(state, ctx, tick) for tick in range(first, first + ctx.rules.draw_ticks)]
+    return draw_seed([*blocks, candidate.root], candidate.round)
+
+
+def _block_of(state: State, ctx: BlockContext, tick: int) -> Hash:
+    block = state.get(RecentBlock, u32(tick % ctx.rules.tick_ring))
+    assert block.tick == tick, (
+        "a claim can be confirmed once these ticks have passed, and while the ring holds them"
+    )
+    return block.block
