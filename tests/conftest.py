@@ -1,5 +1,6 @@
 """Settings every test shares: one BLAS thread, Ctrl-C, hypothesis profiles, the event-loop watchdog."""
 
+import gc
 import json
 import os
 import signal
@@ -37,6 +38,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     first = ("slow", "xdist_group")
     items.sort(key=lambda item: [item.get_closest_marker(mark) is None for mark in first])
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the collector away from what has been imported and collected, some 400,000 objects.
+
+    They stay until the end. Many tests collect garbage to see whether something is gone, and would look
+    through all of these each time: that took a quarter of the time of all tests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,16 +50,6 @@ def steps_of(place: Path) -> int:
     return disk.steps
 
 
-@pytest.fixture
-def quick_collections() -> Iterator[None]:
-    """The objects of everything else in this process are not looked through at each collection."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("lost", [False, True])
 def test_every_row_is_learned_once_if_the_process_dies_at_any_step(tmp_path: Path, lost: bool) -> None:
     steps = steps_of(tmp_path / "whole")
