@@ -26,6 +26,7 @@ from engram.node.epochs import told_epoch
 from engram.node.rpc.outcomes import outcomes
 from engram.participant.coins import format_coins
 from engram.participant.finding import find_model, find_round
+from engram.participant.finding_work import find_round_to_settle
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -48,8 +49,8 @@ def command() -> None:
     updates scored on it. In each epoch the update that leaves the least loss takes the lead, in a later epoch
     only if it leaves an eighth less than the leader before; the last leader wins.
 
-    ROUND is the beginning of a round's id. Without ROUND, a command takes the open round, or the one opened
-    last if none is open.
+    ROUND is the beginning of a round's id. Without ROUND, a command that shows takes the open round, or the
+    one opened last if none is open; a command that acts takes a round in which you have something to do.
     """
 
 
@@ -232,12 +233,15 @@ def advance(session: CommandSession, round_: str | None, fee: Fee, wait: bool) -
     When a phase is over, the chain acts on it only once somebody sends a transaction: it takes the bonds of
     witnesses who did not open their parts, decides the round or aborts it. Anyone may send this transaction.
     `engram round run` and `engram participate` send it by themselves.
+
+    Without ROUND, the round is meant in which something is due; of several, the last in which you take part.
     """
 
     async def make(wallet: Wallet) -> TxPayload:
         from engram.statemachine.transactions.advance_round import AdvanceRound
 
-        return AdvanceRound(bytes.fromhex(await find_round(wallet.client, round_)))
+        own = await wallet.address()
+        return AdvanceRound(bytes.fromhex(await find_round_to_settle(wallet.client, round_, own)))
 
     send_made(session, make, fee=fee, wait=wait)
 

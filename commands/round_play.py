@@ -7,7 +7,6 @@ Both keep data secret at first and reveal them later. What the steps are stands 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +20,7 @@ from engram.commands.support.session import CommandSession
 from engram.commands.support.verdicts import verdict_fields, with_verdicts
 from engram.node.rpc.outcomes import reasons
 from engram.participant.coins import format_coins
-from engram.participant.finding import find_own_round
+from engram.participant.finding import find_own_round, names_witness
 
 if TYPE_CHECKING:
     from engram.participant.wallet import Wallet
@@ -194,13 +193,14 @@ async def _opened(wallet: Wallet, beginning: str | None, *, ended: bool = False)
 async def _witnessed(wallet: Wallet, beginning: str | None, *, ended: bool = False) -> Hash:
     """As `_opened`, but of the rounds that name the wallet's account as a witness."""
     address = await wallet.address()
-
-    def names(item: Mapping[str, Any]) -> bool:
-        witnesses = (*item["standing"], *item["terms"]["witnesses"])
-        return any(witness["address"] == address for witness in witnesses)
-
-    part = f"that names {address} as a witness"
-    return bytes.fromhex(await find_own_round(wallet.client, beginning, names, part, ended=ended))
+    found = await find_own_round(
+        wallet.client,
+        beginning,
+        lambda item: names_witness(item, address),
+        f"that names {address} as a witness",
+        ended=ended,
+    )
+    return bytes.fromhex(found)
 
 
 def _conclude(printer: ProgressPrinter, result: dict[str, Any]) -> None:

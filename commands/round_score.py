@@ -14,7 +14,7 @@ from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.session import CommandSession
 from engram.participant.coins import format_coins
-from engram.participant.finding import find_round
+from engram.participant.finding_work import find_round_to_score, find_round_to_withdraw
 
 if TYPE_CHECKING:
     from engram.participant.wallet import Wallet
@@ -41,16 +41,20 @@ def score(session: CommandSession, round_: str | None, author: str | None) -> No
 
     The command waits for the phase score, and asks for what nobody has asked for yet. You pay the fees. A
     candidate that is not scored on every part cannot win. `engram participate` scores its own candidates.
+
+    Without ROUND, the last round that goes on and in which you take part is meant, else the only one that
+    goes on; with --author, the last one that holds an update of this account.
     """
-    chosen = _address(session, author)
+    named = None if author is None else session.address(author)
     with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.scoring import score_candidates
             from engram.participant.view import ChainView
 
-            identity = bytes.fromhex(await find_round(wallet.client, round_))
-            fees = wallet.fees
+            own = await wallet.address()
+            identity = bytes.fromhex(await find_round_to_score(wallet.client, round_, own, named))
+            fees, chosen = wallet.fees, _raw(session, named)
             count = await score_candidates(ChainView(wallet.client), wallet, identity, chosen)
             return {"round": identity.hex(), "candidates": count, "fees": wallet.fees - fees}
 
@@ -79,17 +83,21 @@ def withdraw(session: CommandSession, round_: str | None, author: str | None) ->
     The bond of an update returns to its author if the update is better than the baseline on any side's rows,
     or if the round ended before it could be scored. Otherwise it is burned. `engram participate` does this at
     the end of a round.
+
+    Without ROUND, the last round is meant that has ended and still holds an update of the author.
     """
-    chosen = _address(session, author)
+    named = None if author is None else session.address(author)
     with session.printer() as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.scoring import withdraw_updates
             from engram.participant.view import ChainView
+            from engram.primitives.keys import parse_address
 
-            identity = bytes.fromhex(await find_round(wallet.client, round_))
-            owner = wallet.key.address if chosen is None else chosen
-            done = await withdraw_updates(ChainView(wallet.client), wallet, identity, owner)
+            owner = await wallet.address() if named is None else named
+            identity = bytes.fromhex(await find_round_to_withdraw(wallet.client, round_, owner))
+            view = ChainView(wallet.client)
+            done = await withdraw_updates(view, wallet, identity, parse_address(owner, session.hrp))
             return {
                 "round": identity.hex(),
                 "bonds_returned": done.returned,
@@ -101,8 +109,8 @@ def withdraw(session: CommandSession, round_: str | None, author: str | None) ->
     printer.result(result, shown.items())
 
 
-def _address(session: CommandSession, account: str | None) -> Address | None:
-    """The address of an account; None if none is named."""
+def _raw(session: CommandSession, address: str | None) -> Address | None:
+    """The bytes of an address; None for none."""
     from engram.primitives.keys import parse_address
 
-    return None if account is None else parse_address(session.address(account), session.hrp)
+    return None if address is None else parse_address(address, session.hrp)

@@ -248,7 +248,7 @@ class AsyncChain(Connection):
         else:
             drafted = await draft_round(wallet, plan, bytes.fromhex(await find_model(self.client, model)))
         opener = Opener(wallet, self.rounds_folder, lambda notice: None)
-        async with mustered(self.client, wait_for):
+        async with self.naming_errors(), mustered(self.client, wait_for):
             txid = await opener.send(drafted.payload, drafted.secrets)
             with _sent(txid, f"chain.opened_round('{txid.hex()}') waits for it and gives the round"):
                 return await self.opened_round(txid.hex())

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, Self
 
 from engram.consensus.chainspec import ChainSpec
 from engram.library.dev_keys import dev_account
 from engram.library.errors import ChainClosed
-from engram.library.names import People
+from engram.library.names import People, name_in
 from engram.node.client import RpcClient
 from engram.node.configsources import load_config
 from engram.node.datadir import KEYS_DIRECTORY, find_hrp
@@ -127,6 +127,15 @@ class Connection:
     async def people(self) -> People:
         """The names of the keys of the data directory, or of a test chain's accounts, by their addresses."""
         return People(self.hrp, await asyncio.to_thread(self._named))
+
+    @asynccontextmanager
+    async def naming_errors(self) -> AsyncIterator[None]:
+        """The texts of errors that leave the block have names in place of the addresses that are known."""
+        try:
+            yield
+        except Exception as error:
+            name_in(error, (await self.people()).names)
+            raise
 
     async def address_of(self, account: str | PrivateKey) -> str:
         """The address of an account: of a key, or what a text means, which is itself an address, or a name.

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+from engram.primitives.errors import ChainError
+
 _ADDRESS: Final = re.compile(r"\b[a-z]{1,16}1[02-9ac-hj-np-z]{38}\b")
 SHOWN: Final = 12
 """Letters of an address that stand beside its name."""
@@ -38,9 +40,14 @@ class People:
 
         return format_address(raw, self.hrp) if self.hrp else raw.hex()
 
+    @property
+    def names(self) -> Names:
+        """The same, for texts and tables."""
+        return Names(lambda: self.known)
+
     def read(self, text: str) -> str:
         """A text in which names stand before the addresses that are known."""
-        return str(Names(lambda: self.known).for_people(text))
+        return str(self.names.for_people(text))
 
     def name(self, address: str | None) -> str | None:
         """The name of an address in text form; None if it is not known."""
@@ -103,6 +110,18 @@ class Names:
     def _shown(self, found: re.Match[str]) -> str:
         name = self._known.get(found[0])
         return found[0] if name is None else f"{name} ({found[0][:SHOWN]}…)"
+
+
+def name_in(error: BaseException, names: Names) -> None:
+    """Puts names in place of the known addresses in the text of an error, and of those that it groups.
+
+    What an error has `expected` and `got` stays as it is, for programs.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            name_in(each, names)
+    elif isinstance(error, ChainError):
+        error.message = names.for_people(error.message)
 
 
 NO_PEOPLE: Final = People()

@@ -230,8 +230,9 @@ class AsyncRound:
         `unseal` opens it later. Raises `KeyMissing`, `NotAWitness`, `PartPublic`, `RoundOver`.
         """
         identity, drawn = bytes.fromhex(self.id), secrets.randbelow(2**63) if seed is None else seed
-        part = await sealed_part(self._chain.wallet, GivenRows(dataset_of(X, y)), identity, drawn)
-        await Witness(self._chain.wallet, self._chain.rounds_folder, _silent).seal(identity, part)
+        async with self._chain.naming_errors():
+            part = await sealed_part(self._chain.wallet, GivenRows(dataset_of(X, y)), identity, drawn)
+            await Witness(self._chain.wallet, self._chain.rounds_folder, _silent).seal(identity, part)
         return part.parts[0].commitment.hex()
 
     async def unseal(self, report: Report | None = None) -> None:
@@ -246,7 +247,7 @@ class AsyncRound:
         can play at once. Raises `KeyMissing`.
         """
         key = self._chain.wallet.key
-        async with self._chain.acting_client(report) as client:
+        async with self._chain.naming_errors(), self._chain.acting_client(report) as client:
             yield Wallet(client, key)
 
     async def _ended(self, client: RpcClient) -> RoundOutcome:

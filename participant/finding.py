@@ -123,6 +123,12 @@ def is_alive(item: Mapping[str, Any]) -> bool:
     return is_open(item) and item["due"] not in ENDING
 
 
+def names_witness(item: Mapping[str, Any], address: str) -> bool:
+    """Whether a round, in the form that `round_list` gives, names an account as one of its witnesses."""
+    witnesses = (*item["standing"], *item["terms"]["witnesses"])
+    return any(witness["address"] == address for witness in witnesses)
+
+
 def takes_updates(item: Mapping[str, Any]) -> bool:
     """Whether an author can still commit to an update in a round that is alive."""
     last = max(span[1] for name, span in item["calendar"].items() if name.startswith("commit_"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ import click
 
 from engram.commands.support import output
 from engram.commands.support.errors import KeyNotChosen
-from engram.library.names import Names
+from engram.library.names import Names, name_in
 from engram.library.words import in_words
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ class CommandSession:
                 await self.node.check_chain(client)
                 return await action(client)
 
-        return asyncio.run(with_client())
+        with self._naming_errors():
+            return asyncio.run(with_client())
 
     def call(self, method: str, /, *, admin: bool = False, **params: Any) -> Any:
         """Sends one request to the node and returns its result."""
@@ -134,7 +136,8 @@ class CommandSession:
             async with self.node.patient_client(report, holds=holds) as client:
                 return await action(Wallet(client, key))
 
-        return asyncio.run(with_client())
+        with self._naming_errors():
+            return asyncio.run(with_client())
 
     @property
     def rounds_folder(self) -> Path:
@@ -283,6 +286,16 @@ class CommandSession:
     def names(self) -> Names:
         """The names of the addresses of the data directory's keys."""
         return Names(self._key_names)
+
+    @contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        """What people read of an error has names in place of addresses; with --json it stays as it is."""
+        try:
+            yield
+        except Exception as error:
+            if not self.as_json:
+                name_in(error, self.names)
+            raise
 
     def _key_names(self) -> dict[str, str]:
         from engram.primitives.errors import ChainError

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.cli import Shell
 from tests.support.dev_node import address_of, served_shell
+from tests.support.played_scene import actor, played_scene
+from tests.support.round_matter import ALICE
 
 pytestmark = pytest.mark.xdist_group("cli_round_own")
 FOUND = ("round", "open", "--data", "digits", "--take-classes", "0-1", "--rows", "20", "--key", "alice")
@@ -34,12 +36,15 @@ def test_nobody_acts_in_a_round_that_is_not_theirs(shell: Shell, opened: Any) ->
     told = shell.run("round", "run", "--key", "miner")
     assert (told.exit_code, told.stdout) == (75, "")
     alice, bob, miner = map(address_of, ("alice", "bob", "miner"))
-    assert f"there is no open round that {miner} has opened" in told.stderr
-    assert f"{opened['round'][:12]} of {alice}" in told.stderr
+    assert f"there is no open round that miner ({miner[:12]}…) has opened" in told.stderr
+    assert f"{opened['round'][:12]} of alice ({alice[:12]}…)" in told.stderr
+    for_programs = json.loads(shell.run("round", "run", "--key", "miner", "--json").stdout)["error"]
+    assert f"that {miner} has opened" in for_programs["message"], "programs read whole addresses"
     assert "`engram round list`" in told.stderr
     foreign = shell.run("round", "run", opened["round"], "--key", "bob")
     assert (foreign.exit_code, foreign.stdout) == (65, "")
-    assert f"{alice} has opened the round {opened['round'][:12]}, not {bob}" in foreign.stderr
+    named = f"alice ({alice[:12]}…) has opened the round {opened['round'][:12]}, not bob ({bob[:12]}…):"
+    assert named in foreign.stderr
     for words in (("run",), ("reveal",)):
         refused = refusal(shell, "round", *words, opened["round"], "--key", "bob")
         assert refused == (65, "foreign_round")
@@ -81,3 +86,25 @@ def refusal(shell: Shell, *words: str) -> tuple[int, str]:
     """Status and code of a command that fails."""
     result = shell.run(*words, "--json")
     return result.exit_code, json.loads(result.stdout.splitlines()[-1])["error"]["code"]
+
+
+def test_what_is_due_is_done_in_the_round_in_which_it_is_due(tmp_path: Path) -> None:
+    """Seen: without an id, `round withdraw` and `round advance` took the round that goes on."""
+    with played_scene(tmp_path) as scene:
+        shell, author = scene.shell, actor(ALICE)
+        withdraw = ("round", "withdraw", "--author", author, "--key", "bob")
+        assert shell.error(*withdraw) == (65, "nothing_to_withdraw")
+        told = shell.run(*withdraw).stderr
+        assert f"no round that has ended holds an update of {author}; updates in 1 round that goes on" in told
+        ended = scene.rounds.growing.hex()
+        while shell.json("round", "show", ended)["due"] is None:
+            shell.text("miner", "mine", "2")
+        alive = shell.json(*FOUND, "--windows", "60")["round"]
+        assert shell.json("round", "show")["id"] == alive, "which is the one that goes on"
+        assert shell.json("round", "advance", "--key", "bob")["status"] == "included"
+        assert shell.json("round", "show", ended)["status"] == "aborted"
+        assert shell.error("round", "advance", "--key", "bob") == (65, "nothing_due")
+        assert shell.error("round", "score", "--author", author, "--key", "bob") == (75, "no_open_round")
+        *_, last = shell.text(*withdraw, "--json").splitlines()
+        assert (json.loads(last)["round"], json.loads(last)["bonds_returned"] > 0) == (ended, True)
+        assert shell.error(*withdraw) == (65, "nothing_to_withdraw")

@@ -14,7 +14,7 @@ from engram.library.errors import OptionInvalid
 from engram.library.rounds import PlayingOptions
 from engram.node.errors import RemoteError
 from engram.participant.datasets import Dataset
-from engram.participant.errors import KeyMissing, RecordMissing
+from engram.participant.errors import ForeignRound, KeyMissing, RecordMissing
 from engram.participant.tables.mapping import DataMapping
 from engram.primitives.errors import BadAddress
 
@@ -93,6 +93,16 @@ def test_an_account_is_an_address_or_a_name(chain: SyncChain, model: SyncModel, 
         chain.open_round(data.features, data.labels, members="bob")
     with pytest.raises(BadAddress):
         chain.open_round(data.features, data.labels, witnesses=["bob", "zed"])
+
+
+def test_errors_name_those_who_are_known(chain: SyncChain, model: SyncModel, data: Dataset) -> None:
+    """Seen: an error told two addresses, and not that they are alice's and bob's."""
+    opened = chain.rounds()[0]
+    alice, bob = chain.address, chain.using("bob").address
+    with pytest.raises(ForeignRound) as refused:
+        chain.using("bob").round(opened.id).run()
+    assert refused.value.message.startswith(f"alice ({alice[:12]}…) has opened the round")
+    assert f"not bob ({bob[:12]}…): give the key of its opener" in str(refused.value)
 
 
 def test_whom_a_round_names_may_be_called_by_name(data: Dataset) -> None:
