@@ -13,7 +13,7 @@ BROWSER := tests/browser
 export PYTHON
 
 .PHONY: help demo picture test test-documents test-torch test-browser test-experiments soak search faults simulate bench
-.PHONY: experiment site check lock clean distclean
+.PHONY: scale experiment site check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -66,6 +66,10 @@ faults: ## play faults and attacks against real nodes (an hour; ID=16 for one, A
 simulate: ## grow one model 2,000 times in real rounds, and tell what it costs (an hour; ARGS="--preset main --growths 200")
 	@scripts/venv test
 	@.venv/bin/python -m tests.support.long_model $(ARGS)
+
+scale: ## simulate 1,000 nodes, ten years and 1,000 rounds at once; docs/scale.md (ten minutes)
+	@scripts/venv
+	@.venv/bin/python -m benchmarks.simulate $(ARGS)
 
 bench: ## measure, print one table, write build/bench.json
 	@scripts/venv
