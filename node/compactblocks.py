@@ -22,15 +22,10 @@ from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import InvalidAncestor, LittleWork
 from engram.node.mempool.mempool import Mempool
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES
 from engram.p2p.compact import PartialBody, match, short_ids
 from engram.p2p.errors import WrongReply
-from engram.p2p.messages import (
-    COMPACT_KEY_BYTES,
-    MAX_BLOCK_BYTES,
-    MAX_HEADER_BYTES,
-    MAX_PREFILLED_BYTES,
-    CompactForm,
-)
+from engram.p2p.messages import COMPACT_KEY_BYTES, MAX_HEADER_BYTES, MAX_PREFILLED_BYTES, CompactForm
 from engram.primitives.codec import decode, encode
 from engram.primitives.packing import pack, pack_plain, unpack
 from engram.primitives.types import Hash, Size

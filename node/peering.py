@@ -31,13 +31,14 @@ from engram.node.storage.lru import ByteLru
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES
 from engram.p2p.errors import (
     DisconnectReason,
     WrongReply,
 )
 from engram.p2p.inventory import KnownIds
 from engram.p2p.manager import PeerManager
-from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES, MIB, CompactForm
+from engram.p2p.messages import MAX_TRANSACTION_BYTES, MIB, CompactForm
 from engram.p2p.netgroup import group_of, is_loopback
 from engram.p2p.protocol import HeadSummary, Held, Identity, Peer
 from engram.primitives.codec import decode, encode
@@ -133,6 +134,9 @@ class ChainAdapter:
 
     async def block_bytes(self, block_id: bytes) -> bytes | None:
         return await self._threads.run(self._block_bytes, block_id)
+
+    async def stored_blocks(self, block_ids: Sequence[bytes], most_bytes: int) -> Sequence[bytes | None]:
+        return await self._threads.run(self._stored_blocks, block_ids, most_bytes)
 
     @property
     def holdings(self) -> Held:
@@ -281,6 +285,17 @@ class ChainAdapter:
             return store.packed_body(ref)
         except DamagedBody:
             return None
+
+    def _stored_blocks(self, block_ids: Sequence[Hash], most_bytes: int) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        left = most_bytes
+        for block_id in block_ids:
+            packed = self._block_bytes(block_id)
+            left -= 0 if packed is None else plain_size(packed)
+            if found and left < 0:
+                break
+            found.append(packed)
+        return found
 
     def _unknown_blocks(self, block_ids: Sequence[Hash]) -> list[Hash]:
         return [block_id for block_id in block_ids if self._chain.store.find_ref(block_id) is None]

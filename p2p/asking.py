@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from engram.p2p.addressmessages import Addresses, GetAddresses
+from engram.p2p.blockmessages import BLOCKS_VERSION, MAX_BLOCK_BYTES, MAX_BLOCKS, Blocks, GetBlocks
 from engram.p2p.clock import Deadline, WallClock
 from engram.p2p.contentmessages import Content, ContentPart, GetContent, GetHoldings, Holdings
 from engram.p2p.errors import DisconnectReason, PeerTimeout, SessionEnded, WrongReply
@@ -52,6 +53,7 @@ R = TypeVar(
     Time,
     Headers,
     BlockData,
+    Blocks,
     Transactions,
     CompactBlock,
     BlockTransactions,
@@ -95,6 +97,18 @@ class Asking:
         request = GetBlock(self._pending.new_id(), block_id)
         return (await self._ask(request, BlockData, timeout_s or self._limits.block_s)).block
 
+    async def get_blocks(self, block_ids: Sequence[bytes], timeout_s: float) -> tuple[bytes | None, ...]:
+        if self._version < BLOCKS_VERSION or len(block_ids) == 1:
+            return (await self.get_block(block_ids[0], timeout_s),)
+        request = GetBlocks(self._pending.new_id(), tuple(block_ids[:MAX_BLOCKS]))
+        answers = (await self._ask(request, Blocks, timeout_s)).blocks
+        if len(answers) > len(request.block_ids):
+            raise self._blame(
+                WrongReply("more blocks than asked for", expected=len(request.block_ids), got=len(answers))
+            )
+        self._check_plain_bytes(answers, MAX_BLOCK_BYTES)
+        return answers
+
     async def get_compact(self, block_id: bytes, timeout_s: float) -> CompactForm | None:
         """The compact form of a block; None if the peer has it not at hand."""
         request = GetCompact(self._pending.new_id(), block_id)
@@ -114,7 +128,7 @@ class Asking:
             raise self._blame(
                 WrongReply("more transactions than asked for", expected=len(txids), got=len(answers))
             )
-        self._check_plain_bytes(answers)
+        self._check_plain_bytes(answers, MAX_REPLY_BYTES)
         return answers
 
     async def get_content(self, name: bytes, piece: int, timeout_s: float) -> ContentPart | None:
@@ -124,16 +138,14 @@ class Asking:
     async def get_holdings(self, timeout_s: float) -> Holdings:
         return await self._ask(GetHoldings(self._pending.new_id()), Holdings, timeout_s)
 
-    def _check_plain_bytes(self, answers: Sequence[bytes | None]) -> None:
-        """Ends the session and raises if the transactions are larger than an answer may be, once unpacked."""
+    def _check_plain_bytes(self, answers: Sequence[bytes | None], most: int) -> None:
+        """Ends the session and raises if the items are larger than an answer may be, once unpacked."""
         try:
             size_bytes = sum(plain_size(packed) for packed in answers if packed is not None)
         except CodecError as error:
             raise self._blame(error) from error
-        if size_bytes > MAX_REPLY_BYTES:
-            raise self._blame(
-                WrongReply("larger transactions than fit", expected=MAX_REPLY_BYTES, got=size_bytes)
-            )
+        if size_bytes > most:
+            raise self._blame(WrongReply("a larger answer than allowed", expected=most, got=size_bytes))
 
     async def ping(self) -> float:
         """Seconds until the peer answered; a peer that can tell the time is asked for it."""

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Annotated, Final
 
 from engram.p2p.addressmessages import Addresses, AnnounceAddresses, GetAddresses
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES, Blocks, GetBlocks, PackedBlock
 from engram.p2p.contentmessages import PIECE_BYTES, Content, GetContent, GetHoldings, Holdings
 from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, UnknownMessage
 from engram.primitives.codec import decode, encode
@@ -22,7 +23,7 @@ from engram.primitives.errors import CodecError
 from engram.primitives.packing import PACKING_BYTES
 from engram.primitives.types import U16, U32, U64, Hash, PublicKey, Range, Signature, Size
 
-PROTOCOL_VERSION: Final = 3
+PROTOCOL_VERSION: Final = 4
 OLDEST_VERSION: Final = 1
 """The oldest version that this node still speaks."""
 COMPACT_VERSION: Final = 2
@@ -38,7 +39,6 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 HANDSHAKE_FRAME_BYTES: Final = 64 * KIB
 """The most bytes that a node reads from a connection whose handshake is not complete."""
-MAX_BLOCK_BYTES: Final = 4 * MIB + 64 * KIB
 MAX_HEADER_BYTES: Final = 256
 MAX_TRANSACTION_BYTES: Final = MIB + KIB
 TRANSACTIONS_REPLY_BYTES: Final = MIB
@@ -61,7 +61,6 @@ MAX_ANNOUNCED_TRANSACTIONS: Final = 1_024
 
 RequestId = U32
 HeaderBytes = Annotated[bytes, Size(1, MAX_HEADER_BYTES)]
-PackedBlock = Annotated[bytes, Size(1, MAX_BLOCK_BYTES + PACKING_BYTES)]
 PackedTransaction = Annotated[bytes, Size(1, MAX_TRANSACTION_BYTES + PACKING_BYTES)]
 PackedBody = Annotated[bytes, Size(1, MAX_BLOCK_BYTES + PACKING_BYTES)]
 """Some transactions of a block, in its order: one array of them, packed."""
@@ -258,7 +257,14 @@ class Announce:
 
 HandshakeMessage = Hello | Auth | BoundAuth
 ChainRequest = (
-    GetHeaders | GetBlock | GetTransactions | GetCompact | GetBlockTransactions | GetContent | GetHoldings
+    GetHeaders
+    | GetBlock
+    | GetBlocks
+    | GetTransactions
+    | GetCompact
+    | GetBlockTransactions
+    | GetContent
+    | GetHoldings
 )
 DataRequest = ChainRequest | GetAddresses
 Request = Ping | GetTime | DataRequest
@@ -267,6 +273,7 @@ Reply = (
     | Time
     | Headers
     | BlockData
+    | Blocks
     | Transactions
     | CompactBlock
     | BlockTransactions
@@ -330,6 +337,8 @@ MESSAGES: Final = (
     MessageSpec(0x27, CompactBlock, 136 * KIB),
     MessageSpec(0x28, GetBlockTransactions, 24 * KIB + 64, rate=Rate(500, 1_000), reply=BlockTransactions),
     MessageSpec(0x29, BlockTransactions, MAX_BLOCK_BYTES + PACKING_BYTES + 16),
+    MessageSpec(0x2A, GetBlocks, 2 * KIB, rate=Rate(50, 100), reply=Blocks),
+    MessageSpec(0x2B, Blocks, MAX_BLOCK_BYTES + 256),
     MessageSpec(0x30, Announce, 40 * KIB, rate=Rate(10, 100)),
     MessageSpec(0x40, GetAddresses, 16, rate=Rate(0.1, 4), reply=Addresses),
     MessageSpec(0x41, Addresses, 32 * KIB),

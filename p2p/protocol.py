@@ -137,6 +137,13 @@ class Peer(Protocol):
         """A packed block; None if the peer lacks it. Without `timeout_s`, the session's limit applies."""
         ...
 
+    async def get_blocks(self, block_ids: Sequence[bytes], timeout_s: float) -> Sequence[bytes | None]:
+        """Packed blocks for the first of the ids, at least one; None for each that the peer lacks.
+
+        A peer of a version before `BLOCKS_VERSION` is asked for the first one only.
+        """
+        ...
+
     async def get_content(self, name: bytes, piece: int, timeout_s: float) -> ContentPart | None:
         """A piece of content, from 0; None if the peer lacks it. For peers of `CONTENT_VERSION` or later."""
         ...
@@ -262,6 +269,13 @@ class ChainProtocol(Protocol[B]):
 
     async def block_bytes(self, block_id: bytes) -> bytes | None:
         """An encoded block, packed; None if it is unknown, pruned or known to be invalid."""
+        ...
+
+    async def stored_blocks(self, block_ids: Sequence[bytes], most_bytes: int) -> Sequence[bytes | None]:
+        """As `block_bytes`, for the first of these ids, at least one.
+
+        It covers no further id if the blocks would then have more plain bytes than `most_bytes`.
+        """
         ...
 
     @property

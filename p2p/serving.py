@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Container, Sequence
 from typing import Generic, assert_never
 
+from engram.p2p.blockmessages import BLOCKS_REPLY_BYTES, Blocks, GetBlocks
 from engram.p2p.compact import PREFILL_BYTES, is_ascending
 from engram.p2p.contentmessages import Content, ContentPart, GetContent, GetHoldings, Holdings
 from engram.p2p.inventory import RecentBlocks
@@ -52,6 +53,9 @@ class Serving(Generic[B]):
                 return Headers(request.request, tuple(headers[: request.limit]))
             case GetBlock():
                 return BlockData(request.request, await self._block(request.block_id))
+            case GetBlocks():
+                stored = await self._chain.stored_blocks(request.block_ids, BLOCKS_REPLY_BYTES)
+                return Blocks(request.request, tuple(stored))
             case GetTransactions():
                 return Transactions(request.request, await self._transactions(request.txids))
             case GetCompact():

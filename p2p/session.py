@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final, Protocol, assert_never
 
 from engram.p2p.asking import Asking
+from engram.p2p.blockmessages import Blocks, GetBlocks
 from engram.p2p.cancellation import in_own_task
 from engram.p2p.clock import Deadline, WallClock
 from engram.p2p.errors import (
@@ -264,6 +265,9 @@ class Session(Asking):
             reply = await self._handler.answer(self, request)
             if isinstance(request, GetBlock | GetCompact) and _holds_block(reply):
                 self._has_shown(request.block_id)
+            elif isinstance(reply, Blocks) and isinstance(request, GetBlocks):
+                given = zip(request.block_ids, reply.blocks, strict=False)
+                self._has_shown(*(name for name, block in given if block is not None))
             self._send(reply)
 
     def _has_shown(self, *block_ids: bytes) -> None:

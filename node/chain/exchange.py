@@ -18,7 +18,7 @@ from engram.node.errors import BlockNotFound, BlockRefused, FileDamaged, Foreign
 from engram.node.storage.recordfile import RecordWriter, read_records
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.node.storage.swap import need_space
-from engram.p2p.messages import MAX_BLOCK_BYTES
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
 from engram.primitives.packing import unpack

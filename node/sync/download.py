@@ -15,14 +15,15 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 from engram.consensus.block import Block
 from engram.node.chain.headers import CheckedBlock, CheckedHeader, check_block
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BodiesUnavailable
+from engram.p2p.blockmessages import BLOCKS_REPLY_BYTES, MAX_BLOCK_BYTES, MAX_BLOCKS
 from engram.p2p.clock import MonotonicClock, Timer
-from engram.p2p.messages import MAX_BLOCK_BYTES
 from engram.p2p.protocol import Peer
 from engram.primitives.codec import decode
 from engram.primitives.errors import Invalid, NotReady
@@ -46,12 +47,12 @@ Consume = Callable[[Sequence[CheckedBlock]], Awaitable[None]]
 class DownloadLimits:
     """Bounds of one download."""
 
-    window_blocks: int = 64
+    window_blocks: int = 512
     """Blocks may be asked for that come fewer than so many places after the next one to hand over."""
     buffer_bytes: int = 16 * MIB
     """While so many bytes of blocks wait here or are on their way, only the next one is asked for."""
     peer_requests: int = 4
-    """How many blocks are asked of one peer at once."""
+    """How many requests for blocks one peer is sent at once."""
     hurry_s: float = 1.0
     """After so many seconds without an answer, the block that all others wait for is asked of one peer more:
     sooner than `turns.STALL_S`, after which another branch may be downloaded instead.
@@ -160,39 +161,51 @@ class Download:
                 timer.cancel()
 
     async def _ask(self, peer: Peer) -> None:
-        """Fetches one block after the other from a peer until it fails to deliver one."""
+        """Fetches some blocks after the others from a peer until it fails to deliver one."""
         try:
-            while (index := await self._claim(peer)) is not None:
-                if not await self._fetch(peer, index):
+            while indices := await self._claim(peer):
+                if not await self._fetch(peer, indices):
                     self._failed.add(peer)
+                for index in indices:  # an answer may end before the last of them
                     if not self._is_here(index) and index not in self._asked:
                         heapq.heappush(self._missing, index)
+                self._notify()
         finally:
             self._peers[peer] -= 1
             self._notify()
 
-    async def _claim(self, peer: Peer) -> int | None:
-        """The block that this peer is asked for from now on; None if it is asked no more."""
-        while (index := self._choose(peer)) is None:
+    async def _claim(self, peer: Peer) -> list[int]:
+        """The blocks that this peer is asked for from now on; none if it is asked no more."""
+        while not (indices := self._choose(peer)):
             if peer in self._failed:
-                return None
+                return []
             await self._wait()
-        self._asked.setdefault(index, {})[peer] = self._clock.monotonic()
-        if index == self._next:
+        now_s = self._clock.monotonic()
+        for index in indices:
+            self._asked.setdefault(index, {})[peer] = now_s
+        if self._next in indices:
             self._notify()  # it is known now when one peer more may be asked
-        return index
+        return indices
 
-    def _choose(self, peer: Peer) -> int | None:
-        """The block to ask this peer for now, if there is one."""
+    def _choose(self, peer: Peer) -> list[int]:
+        """The blocks to ask this peer for now in one request, if there are any."""
         if peer in self._failed:
-            return None
+            return []
         if peer not in self._asked.get(self._next, ()) and self._is_late(self._next):
-            return self._next
-        if not self._missing or not self._may_ask(self._missing[0]):
-            return None
+            return [self._next]
         if peer in self._overtaken and self._has_better():
-            return None
-        return heapq.heappop(self._missing)
+            return []
+        chosen: list[int] = []
+        most = min(MAX_BLOCKS, BLOCKS_REPLY_BYTES // (2 * self._expected_bytes), self._share())
+        while self._missing and len(chosen) < max(1, most) and self._may_ask(self._missing[0], len(chosen)):
+            chosen.append(heapq.heappop(self._missing))
+        return chosen
+
+    def _share(self) -> int:
+        """How many of the blocks that nobody is asked for yet one request may take: the other requests want
+        some too, so that all peers are busy to the end.
+        """
+        return len(self._missing) // (2 * max(1, sum(self._peers.values())))
 
     def _has_better(self) -> bool:
         """Whether a peer is left that was never overtaken."""
@@ -201,10 +214,11 @@ class Download:
             for peer, asking in self._peers.items()
         )
 
-    def _may_ask(self, index: int) -> bool:
+    def _may_ask(self, index: int, chosen: int) -> bool:
+        """Whether a block may be asked for, besides the `chosen` ones that are about to be."""
         if index == self._next:
             return True
-        under_way_bytes = len(self._asked) * self._expected_bytes
+        under_way_bytes = (len(self._asked) + chosen) * self._expected_bytes
         return (
             index < self._next + self._limits.window_blocks
             and self._buffered_bytes + under_way_bytes < self._limits.buffer_bytes
@@ -221,36 +235,46 @@ class Download:
     def _is_here(self, index: int) -> bool:
         return index < self._next or index in self._ready
 
-    async def _fetch(self, peer: Peer, index: int) -> bool:
-        """Fetches one block; False if the peer did not deliver it in time or delivered another one."""
+    async def _fetch(self, peer: Peer, indices: Sequence[int]) -> bool:
+        """Fetches some blocks; False if the peer did not deliver one of them in time or delivered another."""
         try:
-            found = await self._body(peer, self._headers[index])
+            found, is_good = await self._bodies(peer, [self._headers[index] for index in indices])
         finally:
-            asked = self._asked[index]
-            del asked[peer]
-            if not asked:
-                del self._asked[index]
-        if found is not None and not self._is_here(index):
-            peer.brought_block()
-            self._ready[index] = found
-            self._buffered_bytes += found[1]
-            self._expected_bytes = max(found[1], self._expected_bytes // 2)
-            self._overtaken.update(other for other, at_s in asked.items() if self._is_long_ago(at_s))
+            others = [self._answered(peer, index) for index in indices]
+        for index, body, asked in zip(indices, found, others, strict=False):
+            if not self._is_here(index):
+                peer.brought_block()
+                self._ready[index] = body
+                self._buffered_bytes += body[1]
+                self._expected_bytes = max(body[1], self._expected_bytes // 2)
+                self._overtaken.update(other for other, at_s in asked.items() if self._is_long_ago(at_s))
         self._notify()
-        return found is not None
+        return is_good
 
-    async def _body(self, peer: Peer, expected: CheckedHeader) -> tuple[CheckedBlock, int] | None:
-        """The block with this header, and its plain bytes; None if the peer does not deliver it."""
+    def _answered(self, peer: Peer, index: int) -> dict[Peer, float]:
+        """Notes that a peer owes a block no more; which others are asked for it, and since when."""
+        asked = self._asked[index]
+        del asked[peer]
+        if not asked:
+            del self._asked[index]
+        return asked
+
+    async def _bodies(
+        self, peer: Peer, expected: Sequence[CheckedHeader]
+    ) -> tuple[list[tuple[CheckedBlock, int]], bool]:
+        """The first of the blocks with these headers, each with its plain bytes, and whether the peer has
+        delivered well: one block at least, and none that is missing or another one.
+        """
         try:
-            raw = await peer.get_block(expected.id, self._limits.body_s)
-            if raw is None:
-                return None
-            return await self._threads.run(decode_body, raw, expected), plain_size(raw)
+            answers = await peer.get_blocks([header.id for header in expected], self._limits.body_s)
+            came = list(takewhile(lambda raw: raw is not None, answers))
+            found = await self._threads.run(_decode_bodies, came, expected) if came else []
+            return found, 0 < len(found) == len(answers)
         except NotReady:
-            return None
+            return [], False
         except Invalid as error:
             peer.misbehaved(error)
-            return None
+            return [], False
 
     async def _wait(self) -> None:
         await self._changed.wait()
@@ -258,6 +282,14 @@ class Download:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _decode_bodies(
+    packed: Sequence[bytes], expected: Sequence[CheckedHeader]
+) -> list[tuple[CheckedBlock, int]]:
+    return [
+        (decode_body(raw, header), plain_size(raw)) for raw, header in zip(packed, expected, strict=False)
+    ]
 
 
 def decode_body(packed: bytes, expected: CheckedHeader) -> CheckedBlock:

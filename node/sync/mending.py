@@ -25,8 +25,8 @@ from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import ForeignHeaders
 from engram.node.storage.store import BlockRef
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES
 from engram.p2p.contentmessages import CONTENT_VERSION
-from engram.p2p.messages import MAX_BLOCK_BYTES
 from engram.p2p.protocol import Peer
 from engram.primitives.codec import decode
 from engram.primitives.errors import Invalid, NotReady

@@ -20,7 +20,7 @@ from engram.node.rpc.warnings import ALONE
 from engram.node.storage.db import LevelDatabase
 from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, DatabaseIdentity
 from engram.node.storage.swap import DATABASE_DIRECTORY
-from engram.p2p.messages import MAX_BLOCK_BYTES
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES
 from engram.primitives.codec import decode, encode
 from engram.primitives.keys import PrivateKey
 from engram.statemachine.transaction import sign

@@ -42,8 +42,9 @@ async def test_a_late_node_fetches_headers_first_and_bodies_from_all(
     assert late.chain.state().account(BOB.address) == first.chain.state().account(BOB.address)
     order = [type(said.message) for said in network.said if said.source == "late"]
     assert order.index(GetHeaders) < order.index(GetBlock)
-    shares = [network.count("late", peer, GetBlock) for peer in ("first", "second")]
-    assert sum(shares) == 150, "every body is asked for once"
+    shares = [network.bodies_asked("late", peer) for peer in ("first", "second")]
+    assert sum(shares) == 150
+    assert {network.asked("late", name) for name in ids(long_chain.blocks)[1:]} == {1}
     assert min(shares) > 0
 
 
@@ -68,7 +69,7 @@ async def test_a_sync_goes_on_after_a_restart_where_it_was(
     node = await network.start("node", "source")
     assert node.chain.head.height == 70
     await node.reach(150)
-    assert network.count("node", "source", GetBlock) == 80
+    assert network.bodies_asked("node", "source") == 80
     assert not any(network.asked("node", name) for name in names[:71])
 
 
@@ -83,7 +84,7 @@ async def test_a_node_that_was_away_fetches_what_it_missed(
     network.said.clear()
     away = await network.start("away", "stayed")
     await away.follow(stayed)
-    assert network.count("away", "stayed", GetBlock) == 50
+    assert network.bodies_asked("away", "stayed") == 50
 
 
 async def test_a_node_that_is_stopped_in_the_middle_goes_on(

@@ -22,10 +22,11 @@ from engram.node.datadir import load_token
 from engram.node.node import Node
 from engram.node.services import Services
 from engram.p2p.addressbook import AddressBook
+from engram.p2p.blockmessages import GetBlocks
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.memory import MemoryNetwork
-from engram.p2p.messages import Message
+from engram.p2p.messages import GetBlock, Message
 from engram.p2p.protocol import RelayedBlock
 from engram.p2p.scores import PeerScores
 from engram.primitives.keys import PrivateKey, format_address
@@ -198,6 +199,18 @@ class NodeNetwork:
         """How many messages of a kind one host has sent another."""
         return len(
             [said for said in self.said if said[:2] == (source, target) and isinstance(said.message, kind)]
+        )
+
+    def bodies_asked(self, source: str, target: str) -> int:
+        """How many blocks one host has asked another for."""
+        kinds = (GetBlock, GetBlocks)
+        return len(
+            {
+                name
+                for said in self.said
+                if said[:2] == (source, target) and isinstance(said.message, kinds)
+                for name in said.wanted
+            }
         )
 
     def asked(self, name: str, wanted: Hash) -> int:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any
 
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES
 from engram.p2p.compact import PartialBody, match, short_ids
 from engram.p2p.contentmessages import PIECE_BYTES
 from engram.p2p.errors import DisconnectReason, WrongReply
 from engram.p2p.gossip import Gossip
 from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
-    MAX_BLOCK_BYTES,
     MAX_HEADER_BYTES,
     MAX_PREFILLED_BYTES,
     MAX_TRANSACTION_BYTES,
@@ -26,7 +26,7 @@ from engram.primitives.codec import decode, encode
 from engram.primitives.errors import BadSignature, InvalidExecution, InvalidHeader, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.merkle import list_root
-from engram.primitives.packing import pack, unpack
+from engram.primitives.packing import pack, plain_size, unpack
 from engram.primitives.types import U64, Blob, Hash, Size
 
 WAIT_S = 300.0
@@ -215,6 +215,16 @@ class LittleChain:
     async def block_bytes(self, block_id: bytes) -> bytes | None:
         block = self.blocks.get(block_id)
         return block.packed_bytes if block is not None else None
+
+    async def stored_blocks(self, block_ids: Sequence[bytes], most_bytes: int) -> Sequence[bytes | None]:
+        found: list[bytes | None] = []
+        for block_id in block_ids:
+            packed = await self.block_bytes(block_id)
+            most_bytes -= 0 if packed is None else plain_size(packed)
+            if found and most_bytes < 0:
+                break
+            found.append(packed)
+        return found
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
         raw = self.pool.get(txid)

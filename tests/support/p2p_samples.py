@@ -13,6 +13,7 @@ from engram.p2p.addressmessages import (
     GetAddresses,
     NodeAddress,
 )
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES, MAX_BLOCKS, Blocks, GetBlocks
 from engram.p2p.contentmessages import (
     MAX_CONTENT_BYTES,
     PIECE_BYTES,
@@ -26,7 +27,6 @@ from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
     MAX_ANNOUNCED_BLOCKS,
     MAX_ANNOUNCED_TRANSACTIONS,
-    MAX_BLOCK_BYTES,
     MAX_COMPACT,
     MAX_FETCH,
     MAX_HEADER_BYTES,
@@ -111,6 +111,8 @@ SAMPLES: dict[str, Message] = {
     "block": BlockData(4, pack(b"encoded block")),
     "deflated block": BlockData(4, DEFLATED_BLOCK),
     "no block": BlockData(5, None),
+    "get_blocks": GetBlocks(14, (some_hash(7), some_hash(13))),
+    "blocks": Blocks(14, (pack(b"encoded block"), None)),
     "get_transactions": GetTransactions(6, (some_hash(8), some_hash(9))),
     "transactions": Transactions(6, (pack(b"encoded transaction"), None)),
     "deflated transaction": Transactions(6, (DEFLATED_TRANSACTION,)),
@@ -163,6 +165,8 @@ LARGEST: tuple[Message, ...] = (
     Headers(U32, (b"\xff" * MAX_HEADER_BYTES,) * MAX_HEADERS),
     GetBlock(U32, _HASH),
     BlockData(U32, b"\xff" * (MAX_BLOCK_BYTES + PACKING_BYTES)),
+    GetBlocks(U32, (_HASH,) * MAX_BLOCKS),
+    Blocks(U32, (b"\xff" * (MAX_BLOCK_BYTES + PACKING_BYTES), *(None,) * (MAX_BLOCKS - 1))),
     GetTransactions(U32, (_HASH,) * MAX_FETCH),
     Transactions(U32, _FULL_REPLY),
     GetCompact(U32, _HASH),

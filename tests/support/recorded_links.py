@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from engram.p2p.blockmessages import GetBlocks
 from engram.p2p.link import Link, Listener, PeerAddress
 from engram.p2p.memory import MemoryNetwork, MemoryTransport
 from engram.p2p.messages import GetBlock, GetCompact, GetTransactions, Message, MessagePhase, decode_frame
@@ -26,6 +27,8 @@ class Said(NamedTuple):
         match self.message:
             case GetBlock() | GetCompact():
                 return (self.message.block_id,)
+            case GetBlocks():
+                return self.message.block_ids
             case GetTransactions():
                 return self.message.txids
             case _:

@@ -27,6 +27,10 @@ class ScriptedPeer:
         self.blocks_brought = 0
         self.answers = 0
         """Answers with headers."""
+        self.requests = 0
+        """How often it was asked for blocks."""
+        self.at_once = 1
+        """How many blocks it sends in one answer."""
         self.patience: list[tuple[int, float | None]] = []
         """How many headers it was asked for and in which time, in order."""
         self.dismissed = ""
@@ -57,6 +61,12 @@ class ScriptedPeer:
     async def get_block(self, block_id: bytes, timeout_s: float | None = None) -> bytes | None:
         self.asked.append(block_id)
         return await self.chain.block_bytes(block_id)
+
+    async def get_blocks(self, block_ids: Sequence[bytes], timeout_s: float) -> Sequence[bytes | None]:
+        self.requests += 1
+        asked = block_ids[: self.at_once]
+        self.asked += asked
+        return [await self.chain.block_bytes(block_id) for block_id in asked]
 
     async def get_content(self, name: bytes, piece: int, timeout_s: float) -> ContentPart | None:
         self.pieces.append(piece)
