@@ -38,7 +38,7 @@ test-documents: ## do what README and the pages of docs/ print, block by block (
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup $(DOCUMENTS) $(ARGS)
 
 # PyTorch lies in a folder of its own, which only these tests see.
-test-torch: ## run the tests of training with PyTorch, which is installed for them (a gigabyte)
+test-torch: ## run the tests of engines and training with PyTorch, which is installed for them (a gigabyte)
 	@scripts/venv torch
 	@env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=$$PWD/.venv/torch OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/torch $(ARGS)
 

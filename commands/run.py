@@ -43,6 +43,7 @@ SECTIONS: Final = {
     ),
     "Requests of other programs": tuple(each.name for each in SETTINGS if each.name.startswith("rpc_")),
     "Mining": ("mine", "miner_address", "miner_threads", "max_hashes_per_s"),
+    "Computing": ("engine",),
     "What is kept": ("archive", "account_index", "mempool_bytes", "cache_bytes"),
     "Log": ("log_level", "log_format"),
 }

@@ -112,6 +112,7 @@ def _show(session: CommandSession, status: dict[str, Any]) -> None:
         ("rounds", [_round(each) for each in status["rounds"]]),
         ("keys", [f"{key['name']} {format_coins(int(key['balance']))}" for key in status["keys"]]),
         ("disk", _disk(status["disk"])),
+        ("engine", _engine(status["engine"])),
         ("memory", f"{format_bytes(status['memory']['anonymous_bytes'])} and mapped files"),
         ("warnings", [f"{each['message']} [{each['code']}]" for each in status["warnings"]]),
     ]
@@ -148,6 +149,11 @@ def _clock(clock: dict[str, Any]) -> str:
     if abs(ahead_s) < 1:
         return f"agrees with {peers}"
     return f"{format_duration(abs(ahead_s))} {'behind' if ahead_s > 0 else 'ahead of'} {peers}"
+
+
+def _engine(engine: dict[str, Any]) -> str:
+    words = f"{engine['name']} evaluates networks"
+    return f"{words}, not {' or '.join(engine['wrong'])}" if engine["wrong"] else words
 
 
 def _sync(status: dict[str, Any]) -> str:

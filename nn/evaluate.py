@@ -140,26 +140,31 @@ def joined_network(
     often, and is evaluated often, is put into this form once.
     """
     split = len(spec.hidden)
-    hidden, hidden_numbers, hidden_peaks = _joined(spec.hidden, parameters[:split], bounds.hidden)
-    outputs, output_numbers, output_peaks = _joined(spec.outputs, parameters[split:], bounds.outputs)
+    hidden, hidden_numbers, hidden_peaks = joined_segments(spec.hidden, parameters[:split], bounds.hidden)
+    outputs, output_numbers, output_peaks = joined_segments(spec.outputs, parameters[split:], bounds.outputs)
     whole = NetworkSpec(spec.inputs, spec.classes, spec.components, hidden, outputs)
     return whole, hidden_numbers + output_numbers, Bounds(hidden_peaks, output_peaks)
 
 
-def _joined(
+def joined_segments(
     segments: Sequence[S], parameters: Parameters, peaks: Sequence[int]
 ) -> tuple[tuple[S, ...], Parameters, tuple[int, ...]]:
-    """Each run of the segments as one segment, with its numbers and its peak."""
-    found, numbers, highest, begin = [], [], [], 0
+    """Each run of the segments as one segment, with its numbers and its peak.
+
+    The numbers of a segment that is alone in its run are the very ones that were given.
+    """
+    found: list[S] = []
+    numbers, highest, begin = [], [], 0
     for run in runs(segments):
         end = begin + len(run)
-        weights, bias = joined_numbers(
-            run,
-            [given.weights for given in parameters[begin:end]],
-            [given.bias for given in parameters[begin:end]],
-        )
+        given = parameters[begin:end]
+        if len(run) > 1:
+            weights, bias = joined_numbers(
+                run, [each.weights for each in given], [each.bias for each in given]
+            )
+            given = (SegmentParameters(weights, bias),)
         found.append(joined(run))
-        numbers.append(SegmentParameters(weights, bias))
+        numbers.append(given[0])
         highest.append(joined_peak(run, peaks[begin:end]))
         begin = end
     return tuple(found), tuple(numbers), tuple(highest)
@@ -221,7 +226,7 @@ def _kernels(
     segments: Sequence[S], parameters: Parameters, peaks: Sequence[int], arithmetic: Arithmetic
 ) -> Iterator[tuple[S, Kernel, int]]:
     """Each run of the segments as one segment, with its kernel and its peak."""
-    for whole, given, peak in zip(*_joined(segments, parameters, peaks), strict=True):
+    for whole, given, peak in zip(*joined_segments(segments, parameters, peaks), strict=True):
         yield whole, arithmetic.kernel(whole, given.weights, given.bias, peak), peak
 
 

@@ -38,12 +38,14 @@ EXP_CUT_NATS: Final = 24
 
 _TABLE_BITS: Final = 32
 _EXP_STEP_BITS: Final = 10
-_EXP_FRACTION_BITS: Final = LOGIT_BITS - _EXP_STEP_BITS
+EXP_FRACTION_BITS: Final = LOGIT_BITS - _EXP_STEP_BITS
+"""The bits of b in exp(-d): what of d is between two entries of EXP."""
 _EXP_CUT: Final = EXP_CUT_NATS << LOGIT_BITS
 _LN_STEP_BITS: Final = 11
 _LN_HEADROOM_BITS: Final = 16
 _LN_ONE: Final = 1 << (_TABLE_BITS + _LN_HEADROOM_BITS)
-_LN_FRACTION_BITS: Final = _TABLE_BITS + _LN_HEADROOM_BITS - _LN_STEP_BITS
+LN_FRACTION_BITS: Final = _TABLE_BITS + _LN_HEADROOM_BITS - _LN_STEP_BITS
+"""The bits of b in ln(S)."""
 _GUARD_BITS: Final = 96
 """Bits of the series beyond those of an entry, so that truncation does not reach the entry."""
 
@@ -73,8 +75,8 @@ def exp_q32(d: Int64Array) -> Int64Array:
     """exp(-d / 2^16) in Q32, for int64 d ≥ 0: exactly 2^32 for d = 0, and 0 from 24 nats (d = 24·2^16) on."""
     entries, steps = _exp_table()
     capped = np.minimum(d, _EXP_CUT)
-    index = capped >> _EXP_FRACTION_BITS
-    return _interpolate(entries, steps, index, capped & ((1 << _EXP_FRACTION_BITS) - 1), _EXP_FRACTION_BITS)
+    index = capped >> EXP_FRACTION_BITS
+    return _interpolate(entries, steps, index, capped & ((1 << EXP_FRACTION_BITS) - 1), EXP_FRACTION_BITS)
 
 
 def ln_q32(s: Int64Array) -> Int64Array:
@@ -83,9 +85,9 @@ def ln_q32(s: Int64Array) -> Int64Array:
     powers = np.array([1 << (_TABLE_BITS + k) for k in range(_LN_HEADROOM_BITS)], dtype=np.int64)
     exponent = np.searchsorted(powers, s, side="right").astype(np.int64) - 1
     mantissa = (s << (_LN_HEADROOM_BITS - exponent)) - _LN_ONE
-    index = mantissa >> _LN_FRACTION_BITS
-    fraction = mantissa & ((1 << _LN_FRACTION_BITS) - 1)
-    logarithm = _interpolate(entries, steps, index, fraction, _LN_FRACTION_BITS)
+    index = mantissa >> LN_FRACTION_BITS
+    fraction = mantissa & ((1 << LN_FRACTION_BITS) - 1)
+    logarithm = _interpolate(entries, steps, index, fraction, LN_FRACTION_BITS)
     logarithm += exponent * entries[-1]
     return logarithm
 

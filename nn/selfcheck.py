@@ -154,6 +154,7 @@ _DENSE: Final = NetworkSpec(
         DenseRelu(layer=1, lo=0, hi=40, width=17, shift=9, bits=8, weight_bits=8),
         DenseRelu(layer=1, lo=0, hi=40, width=8, shift=9, bits=8, weight_bits=8),
         DenseSquare(layer=1, lo=3, hi=33, width=9, s1=15, h=9, s2=6, bits=10, weight_bits=16),
+        DenseRelu(layer=1, lo=5, hi=6, width=7, shift=6, bits=8, weight_bits=8),
         DenseRoot(layer=1, lo=1, hi=40, width=6, shift=4, bits=8, weight_bits=8),
         DenseRelu(layer=2, lo=2, hi=34, width=20, shift=13, bits=16, weight_bits=16),
         DenseRelu(layer=3, lo=0, hi=20, width=33, shift=12, bits=8, weight_bits=8, more=(Interval(0, 0, 7),)),
@@ -169,11 +170,11 @@ _DENSE_GROWTH: Final = Growth(
     classes=2,
     hidden=(
         DenseRelu(layer=1, lo=0, hi=40, width=11, shift=8, bits=8, weight_bits=8),
-        DenseSquare(layer=2, lo=25, hi=51, width=5, s1=9, h=8, s2=5, bits=8, weight_bits=8),
+        DenseSquare(layer=2, lo=25, hi=58, width=5, s1=9, h=8, s2=5, bits=8, weight_bits=8),
         DenseRelu(layer=3, lo=0, hi=25, width=4, shift=9, bits=8, weight_bits=8),
     ),
     outputs=(
-        Output(layer=1, lo=0, hi=51, first=4, width=3, shift=1, weight_bits=8),
+        Output(layer=1, lo=0, hi=58, first=4, width=3, shift=1, weight_bits=8),
         Output(layer=3, lo=20, hi=37, first=5, width=1, shift=0, weight_bits=8),
     ),
     components=(GATE, 3, 4),

@@ -201,6 +201,13 @@ class Config:
         "computation when a block arrives. Raise it for large models; 0 keeps no results.",
         limits=(0, _BYTES),
     )
+    engine: str = _setting(
+        "auto",
+        "What evaluates networks: auto takes the fastest that is exact on this machine, numpy is always "
+        "there, torch is PyTorch on a processor with int8 instructions, cuda PyTorch on a graphics card. All "
+        "give the same integers. A named engine that is missing or inexact ends the start.",
+        choices=("auto", "numpy", "torch", "cuda"),
+    )
     log_level: str = _setting(
         "info",
         "Least important kind of log line that is written. debug writes the most lines, error the fewest.",

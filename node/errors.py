@@ -159,6 +159,14 @@ class ConfigInvalid(InvalidInput):
     """A setting is not one that Engram knows, or not of its type and range."""
 
 
+class EngineMissing(InvalidInput):
+    """This machine lacks what the engine that the setting names needs: name another one, or auto."""
+
+
+class EngineInexact(InvalidInput):
+    """The engine that the setting names computes other integers on this machine than the chain demands."""
+
+
 class LogLevelUnknown(InvalidInput):
     """There is no such level of log lines: choose debug, info, warning or error."""
 

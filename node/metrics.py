@@ -147,6 +147,10 @@ class Gauges:
     free_bytes: int | None = None
     """Bytes free on the disk of the data directory; None where the disk was not asked."""
     uptime_s: float = 0.0
+    engine: str = ""
+    """What evaluates networks."""
+    wrong_engines: Mapping[str, str] = field(default_factory=dict)
+    """By name the engines that have computed a wrong bit at the start, and in which check."""
     build: Mapping[str, str] = field(default_factory=dict)
 
 

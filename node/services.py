@@ -11,8 +11,6 @@ from typing import Final
 
 from engram.consensus.chainspec import ChainSpec, has_work, spec_id
 from engram.consensus.genesis import Genesis
-from engram.nn.engine import FAST, REFERENCE, Engine
-from engram.nn.selfcheck import is_exact
 from engram.node import logs, metrics
 from engram.node.addressfile import AddressFile
 from engram.node.bans import Bans
@@ -30,6 +28,7 @@ from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.contents import Contents
 from engram.node.datadir import NODE_KEY_NAME, load_token
+from engram.node.engines.choosing import Chosen, choose
 from engram.node.explorer.serving import read_pages
 from engram.node.history.service import AccountHistory
 from engram.node.keystore import load_node_key
@@ -104,6 +103,7 @@ class Base:
     store: ChainStore
     verifier: SignatureVerifier
     scorer: Scorer
+    chosen: Chosen
     cache: VerificationCache
     importer: Importer
     head: BlockRef
@@ -149,7 +149,7 @@ class Services:
 async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterator[Base]:
     """The store with a checked head, and what judges blocks for it; all of it is closed at the end.
 
-    Raises what `open_store` and `open_chain` raise.
+    Raises what `choose`, `open_store` and `open_chain` raise.
     """
     log = logs.get_logger("store")
     reading = ReadingThreads()
@@ -161,12 +161,13 @@ async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterat
         store = await threads.run(open_store, config.data_dir, spec_id(spec), first.id)
         verifier = SignatureVerifier()
         try:
-            cache = _cache(config.cache_bytes)
-            scorer = Scorer(cache, await threads.run(_engine, log))
+            chosen = await threads.run(choose, config.engine)
+            cache = _cache(config.cache_bytes, chosen.engine.keeps_bytes)
+            scorer = Scorer(cache, chosen.engine)
             importer = Importer(spec, store, scorer, verifier, kept)
             start = await threads.run(open_chain, spec, first, store, importer)
             _log_start(log, start)
-            yield Base(spec, first, store, verifier, scorer, cache, importer, start.head, reading)
+            yield Base(spec, first, store, verifier, scorer, chosen, cache, importer, start.head, reading)
         finally:
             reading.close()  # before the store: these threads read it
             verifier.close()
@@ -218,7 +219,9 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
     watch = ClockWatch(base.spec, clock, manager.peers, chain.early_ms, sync.early_ms)
     views = HeadViews(chain, base.scorer, base.threads.rpc, SlowCalls(base.threads.slow))
-    status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
+    status = NodeStatus(
+        config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic(), base.chosen
+    )
     log = ChainLog(clock, base.spec.block_time_ms)
     feed = EventFeed(chain, mempool, hub, counts, threads, log)
     readings = Readings(
@@ -273,19 +276,10 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
 
 
-def _cache(size_bytes: int) -> VerificationCache:
+def _cache(size_bytes: int, keeps_bytes: int | None) -> VerificationCache:
+    """Within `size_bytes`, but for activations that an engine keeps in so many bytes of its own memory."""
     scores = size_bytes // SCORES_SHARE
-    return VerificationCache(scores, size_bytes - scores)
-
-
-def _engine(log: logs.Logger) -> Engine:
-    """The fast engine if this machine's BLAS computes exactly, else the plain integer one."""
-    if is_exact(FAST):
-        return FAST
-    log.warning(
-        "this machine's BLAS is not exact; networks are computed with plain integers, which is far slower"
-    )
-    return REFERENCE
+    return VerificationCache(scores, size_bytes - scores if keeps_bytes is None else keeps_bytes)
 
 
 def _log_start(log: logs.Logger, start: RollForward) -> None:

@@ -14,6 +14,7 @@ from engram.consensus.chainspec import chain_id, has_work, spec_id
 from engram.node.chain.headers import CheckedBlock
 from engram.node.clock import Clock
 from engram.node.config import Config
+from engram.node.engines.choosing import Chosen
 from engram.node.mempool.mempool import Mempool
 from engram.node.mining.mining import Mining
 from engram.node.rpc.headview import HeadViews
@@ -40,6 +41,8 @@ class NodeStatus:
     clock: Clock
     stop: Callable[[], None]
     started_s: float
+    chosen: Chosen
+    """The engine that verifies, and what spoke against others."""
     rpc: RpcServer | None = None
     """Set once it exists: it serves these very methods."""
     process: psutil.Process = field(default_factory=lambda: psutil.Process(os.getpid()))
@@ -93,6 +96,7 @@ class NodeMethods:
             "rpc_port": status.rpc.port if status.rpc is not None else status.config.rpc_port,
             "p2p_port": self.peers.port,
             "explorer": status.config.rpc_explorer,
+            "engine": status.chosen.engine.name,
             "data_dir": str(status.config.data_dir),
             "rss_bytes": status.resident_bytes,
             "uptime_s": round(status.clock.monotonic() - status.started_s, 3),

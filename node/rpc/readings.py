@@ -96,7 +96,10 @@ class Readings:
                 "python": platform.python_version(),
                 "chain": self.views.chain.spec.name,
                 "node": status.node_id.hex(),
+                "engine": status.chosen.engine.name,
             },
+            engine=status.chosen.engine.name,
+            wrong_engines=status.chosen.wrong,
         )
 
     async def gauges(self) -> Gauges:

@@ -84,6 +84,7 @@ class StatusMethods:
                 "count": self.readings.counts.reorg_depth.count,
                 "deepest": self.readings.counts.deepest_reorg,
             },
+            "engine": self._engine(gauges),
             "warnings": [warning.to_json() for warning in warnings],
         }
 
@@ -102,6 +103,10 @@ class StatusMethods:
             raise ProfileTooLong(expected=MOST_S, got=seconds)
         counts = await self.profiler.profile(seconds)
         return {"seconds": seconds, "every_s": EVERY_S, "stacks": dict(counts.most_common())}
+
+    def _engine(self, gauges: Gauges) -> dict[str, Any]:
+        setting = self.readings.status.config.engine
+        return {"name": gauges.engine, "setting": setting, "wrong": list(gauges.wrong_engines)}
 
     def _account_index(self) -> dict[str, Any] | None:
         heights = self.readings.history.heights

@@ -31,6 +31,7 @@ CODES: Final = (
     "clock_skewed",
     "head_old",
     "disk_low",
+    "engine_inexact",
     "mining_paused",
     "mining_waits",
     "rpc_open",
@@ -128,6 +129,13 @@ def _of_machine(config: Config, gauges: Gauges) -> Iterator[NodeWarning]:
             "disk_low",
             f"the disk of {config.data_dir} has {gauges.free_bytes} bytes left: free some space, because the "
             "node stops when it is full",
+        )
+    for name, check in gauges.wrong_engines.items():
+        yield NodeWarning(
+            "engine_inexact",
+            f"the engine {name} computes wrongly on this machine, as its self-check of {check} shows, so "
+            f"the engine {gauges.engine} evaluates networks: look for an update of its libraries, or for "
+            "faulty hardware",
         )
     if gauges.mining_paused:
         yield NodeWarning("mining_paused", "the miner waits until the blocks of the peers have been fetched")

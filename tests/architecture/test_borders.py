@@ -30,7 +30,14 @@ BORDERS = {
     "markdown_it": ("participant/experiments/rendering.py",),
     "matplotlib": ("participant/experiments/plotting.py",),
     "msgpack": ("primitives/codec.py",),
-    "numpy": ("library/", "nn/", "participant/", "statemachine/rounds/", "statemachine/scoring.py"),
+    "numpy": (
+        "library/",
+        "nn/",
+        "node/engines/",
+        "participant/",
+        "statemachine/rounds/",
+        "statemachine/scoring.py",
+    ),
     "onnx": ("library/network.py", "library/onnx_"),
     "onnxruntime": ("library/onnx_format.py",),
     "platformdirs": ("node/config.py",),
@@ -44,6 +51,7 @@ BORDERS = {
     "structlog": ("node/",),
     "torch": (
         "library/torch_",
+        "node/engines/torch_",
         "participant/training/torch_fit.py",
         "participant/training/torch_network.py",
     ),

@@ -93,8 +93,10 @@ def test_logs_for_machines(node: NodeCommand) -> None:
         told = node.call("node_info")
         assert node.stop() == 0
     lines = [json.loads(line) for line in node.log.splitlines()]
-    assert [line["event"] for line in lines] == ["starting", "chain opened", "ready", ALONE, "stopped"]
-    starting, _, ready, *_ = lines
+    events = ["starting", "engine chosen", "chain opened", "ready", ALONE, "stopped"]
+    assert [line["event"] for line in lines] == events
+    starting, chosen, _, ready, *_ = lines
+    assert chosen["engine"] == told["engine"]
     assert {
         name: told[name] for name in ("version", "data_dir", "chain_id", "spec_id")
     }.items() <= starting.items()

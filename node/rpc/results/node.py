@@ -52,6 +52,8 @@ class NodeResult(TypedDict):
     p2p_port: int | None
     explorer: bool
     """Whether it serves pages under /explore/."""
+    engine: str
+    """What evaluates networks: numpy, torch, cuda, or integers where nothing faster is exact."""
     data_dir: str
     rss_bytes: int
     """Memory of the process."""
@@ -230,6 +232,17 @@ class ReorganisationCounts(TypedDict):
     deepest: int
 
 
+class EngineResult(TypedDict):
+    """What evaluates networks."""
+
+    name: str
+    """numpy, torch, cuda, or integers where nothing faster is exact."""
+    setting: str
+    """What the operator has asked for."""
+    wrong: list[str]
+    """The engines that have computed a wrong bit at the start and are not used."""
+
+
 class WarningResult(TypedDict):
     """What needs attention."""
 
@@ -263,6 +276,7 @@ class NodeStatusResult(TypedDict):
     disk: DiskResult
     memory: MemoryResult
     reorgs: ReorganisationCounts
+    engine: EngineResult
     warnings: list[WarningResult]
     """The most serious first."""
 

@@ -9,8 +9,8 @@ from engram.consensus.genesis import genesis
 from engram.nn.data import parse_part
 from engram.nn.engine import FAST, REFERENCE, Engine
 from engram.nn.loss import LossKind
-from engram.node import services
 from engram.node.config import Config
+from engram.node.engines.registry import ENGINES
 from engram.node.services import opened
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.additions import parameters_root
@@ -35,14 +35,17 @@ async def test_scores_are_right_on_any_machine(
     root = parameters_root(ZERO_HASH, models.FOUNDER, update)
     network = open_network(ledger.state, ledger.ctx, root, update, models.tensor_blobs(parameters))
     right = Scorer(engine=REFERENCE).score_network(network, PART, 3, LossKind.SOFTMAX_CROSS_ENTROPY)
-    monkeypatch.setattr(services, "FAST", engine)
+    monkeypatch.setitem(ENGINES, "numpy", lambda: engine)
+    for name in ("torch", "cuda"):
+        monkeypatch.delitem(ENGINES, name)
     with capture_logs() as logs:
-        async with opened(SPEC, genesis(SPEC), Config(data_dir=tmp_path)) as base:
+        async with opened(SPEC, genesis(SPEC), Config(data_dir=tmp_path, engine="auto")) as base:
             assert base.scorer.score_network(network, PART, 3, LossKind.SOFTMAX_CROSS_ENTROPY) == right
-    warned = [line["event"] for line in logs if line["log_level"] == "warning"]
+    wrong = [line for line in logs if line["log_level"] == "error"]
     if engine is FAST:
-        assert warned == []
+        assert wrong == []
+        assert base.chosen.engine is FAST
     else:
         assert Scorer(engine=engine).score_network(network, PART, 3, LossKind.SOFTMAX_CROSS_ENTROPY) != right
-        assert len(warned) == 1
-        assert "not exact" in warned[0]
+        assert [(line["engine"], line["code"]) for line in wrong] == [("numpy", "engine_inexact")]
+        assert base.chosen.engine is REFERENCE

@@ -56,6 +56,7 @@ def test_a_node_that_fares_well_is_not_warned_of() -> None:
         ("clock_skewed", {"clock_ahead_s": -10.0}, {"clock_ahead_s": -10.001}),
         ("disk_low", {"free_bytes": LEAST_FREE_BYTES}, {"free_bytes": LEAST_FREE_BYTES - 1}),
         ("disk_low", {"free_bytes": None}, {"free_bytes": 0}),
+        ("engine_inexact", {"wrong_engines": {}}, {"wrong_engines": {"torch": "sums"}, "engine": "numpy"}),
         ("mining_paused", {"mining_paused": False}, {"mining_paused": True}),
     ],
 )
