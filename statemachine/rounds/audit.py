@@ -18,7 +18,7 @@ from engram.statemachine.money import burn, give
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Part, RecentBlock
-from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.candidates import is_complete, is_refuted, is_scored_on_all
 from engram.statemachine.rounds.claims import (
     ROW_BYTES,
@@ -57,7 +57,7 @@ def recompute(
         rows = open_part(state, ctx, state.get(Part, name_of(parts[number]))).load()
         for _, chunk in drawn:
             place = span(round_, parts[number], chunk)
-            features.append(rows.features[place])
+            features.append(rows.features[place].copy())  # a view would keep the whole part in memory
             labels.append(rows.labels[place])
             sizes.append(place.stop - place.start)
     data = PartData(np.concatenate(features), np.concatenate(labels))
@@ -96,6 +96,15 @@ def first_tick_to_confirm(rules: Rules, window: int, last: int) -> int:
     return last + max(window, 1 + rules.draw_ticks)
 
 
+def last_tick_of_halves(rules: Rules, calendar: Calendar) -> int:
+    """Unions wait for a half whose claim can be confirmed until this tick, and for no other.
+
+    What is left of SCORE belongs to the unions. Otherwise the author of a half could choose the last claim so
+    that the half, and after it the union, can be confirmed in the very last tick alone.
+    """
+    return calendar.span(Phase.SCORE).last - rules.min_window_ticks
+
+
 def check_confirmable(state: State, ctx: BlockContext, entry: EnteredRound, candidate: Candidate) -> None:
     """Refuses to confirm a claim that is not whole, or can still be refuted, or of a union before its halves.
 
@@ -108,7 +117,7 @@ def check_confirmable(state: State, ctx: BlockContext, entry: EnteredRound, cand
     claim, window = open_claim(candidate), model.claims.window
     if ctx.tick < (first := first_tick_to_confirm(ctx.rules, window, claim.last)):
         raise WindowOpen(expected=first, got=ctx.tick)
-    last = entry.calendar.span(Phase.SCORE).last
+    last = last_tick_of_halves(ctx.rules, entry.calendar)
     for half in candidate_halves(state, round_, candidate):
         if is_complete(round_, model, half) or is_refuted(half):
             continue

@@ -15,9 +15,10 @@ What is claimed stands in the transactions, and so in blocks; the candidate keep
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Annotated, Final
 
 import numpy as np
@@ -29,7 +30,7 @@ from engram.primitives.errors import ListProofMismatch, MalformedProof
 from engram.primitives.merkle import ListProof, list_root, prove_item
 from engram.primitives.types import U16, ZERO_HASH, Hash, Size
 from engram.statemachine.additions import Update
-from engram.statemachine.parameters import HasParameters
+from engram.statemachine.parameters import Composition, HasParameters
 from engram.statemachine.records import Model, RetentionPart
 from engram.statemachine.rounds.candidates import parts_to_score
 from engram.statemachine.rounds.draw import sample
@@ -43,7 +44,7 @@ from engram.statemachine.rounds.errors import (
 from engram.statemachine.rounds.records import Candidate, Claim, ClaimStatus, OpenedPart, Round
 from engram.statemachine.rounds.update import reading_macs, update_macs
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import network_macs
+from engram.statemachine.scoring import composing_macs, network_macs
 
 CONFIRM_KIND: Final = 28
 DISPUTE_KIND: Final = 29
@@ -58,6 +59,8 @@ ROW_BYTES: Final = 8
 
 ROOT_BYTES: Final = 34
 """Encoded bytes of a root in the record of a candidate."""
+PROOF_BYTES: Final = 360
+"""The most encoded bytes of a claimed chunk besides its rows: its numbers, and ten hashes of its proof."""
 
 _RIGHT: Final = 2**31
 _WORD: Final = np.dtype("<u4")
@@ -168,9 +171,12 @@ def prove_chunk(part: int, rows: int, raw: bytes, number: int) -> ClaimedChunk:
 def with_claims(
     round_: Round, model: Model, claim: Claim, numbers: Sequence[int], raw: bytes, tick: int
 ) -> Claim:
-    """The claim with the claimed rows of the parts with these numbers added, made at this tick."""
+    """The claim with the claimed rows of the parts with these numbers added, made at this tick.
+
+    The list of roots ends with the last part that has been claimed. Parts before it that have not are zero.
+    """
     parts, roots = claimed_parts(round_, model), list(claim.roots)
-    roots += [ZERO_HASH] * (len(parts) - len(roots))
+    roots += [ZERO_HASH] * (1 + max(numbers) - len(roots))
     start = 0
     for number in numbers:
         rows = rows_of(round_, parts[number])
@@ -211,10 +217,11 @@ def check_chunk(round_: Round, model: Model, claim: Claim, chunk: ClaimedChunk) 
 def audited_chunks(round_: Round, model: Model, seed: Hash) -> tuple[tuple[int, int], ...]:
     """(part, chunk) of the chunks that the seed draws among all of a whole claim, ascending."""
     assert model.claims is not None, "only a model with claims has candidates with a claim"
-    counts = [chunk_count(rows_of(round_, part)) for part in claimed_parts(round_, model)]
-    places = [(part, chunk) for part, count in enumerate(counts) for chunk in range(count)]
-    drawn = sample(seed, len(places), min(model.claims.audited, len(places)))
-    return tuple(sorted(places[place] for place in drawn))
+    counts = (chunk_count(rows_of(round_, part)) for part in claimed_parts(round_, model))
+    first = list(accumulate(counts, initial=0))
+    drawn = sorted(sample(seed, first[-1], min(model.claims.audited, first[-1])))
+    parts = [bisect(first, place) - 1 for place in drawn]
+    return tuple((part, place - first[part]) for part, place in zip(parts, drawn, strict=True))
 
 
 def recomputing_macs(
@@ -236,11 +243,26 @@ def audit_macs(rules: Rules, base: HasParameters, round_: Round, model: Model, u
     return recomputing_macs(rules, base, round_, update, parts, rows)
 
 
-def check_audit(rules: Rules, round_: Round, model: Model, base: HasParameters, update: Update) -> None:
-    """Raises `UpdateTooHeavy` if the audit of a claim about this update could need more than half a block."""
-    macs = audit_macs(rules, base, round_, model, update)
-    if macs > (most := rules.max_block_macs // 2):
-        raise UpdateTooHeavy("the audit of its claim costs too much", expected=most, got=macs)
+def reveal_macs(rules: Rules, base: Composition, round_: Round, update: Update) -> int:
+    """MACs charged for revealing an update with its claimed rows, besides what `composing_macs` says.
+
+    Each validation part is read, and the numbers of the update are checked. Raises as `check_seeded`.
+    """
+    terms = round_.terms
+    reading = terms.validation * reading_macs(rules, base.spec.inputs, terms.rows)
+    return reading + update_macs(rules, base.spec, update, 1)
+
+
+def check_claim_steps(rules: Rules, round_: Round, model: Model, base: Composition, update: Update) -> None:
+    """Raises `UpdateTooHeavy` if revealing this update with claimed rows, or the audit of its claim, could
+    need more than half of a block.
+    """
+    for step, macs in (
+        ("revealing it with its claim", reveal_macs(rules, base, round_, update) + composing_macs(base)),
+        ("the audit of its claim", audit_macs(rules, base, round_, model, update)),
+    ):
+        if macs > (most := rules.max_block_macs // 2):
+            raise UpdateTooHeavy(f"{step} costs too much", expected=most, got=macs)
 
 
 def audited_rows(model: Model, rows: Sequence[int]) -> tuple[list[int], int]:

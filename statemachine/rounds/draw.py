@@ -47,12 +47,12 @@ def draw_parts(
 
 def sample(seed: Hash, population: int, count: int) -> list[int]:
     """`count` distinct indices below `population`; all choices are equally likely if the seed is random."""
-    words = _words(seed)
-    items = list(range(population))
-    for i in range(count):
+    words, moved, drawn = _words(seed), dict[int, int](), list[int]()
+    for i in range(count):  # of the items only those are kept that are not in their own place any more
         j = i + _below(words, population - i)
-        items[i], items[j] = items[j], items[i]
-    return items[:count]
+        drawn.append(moved.get(j, j))
+        moved[j] = moved.get(i, i)
+    return drawn
 
 
 def rank(seed: Hash, item: Hash) -> Hash:

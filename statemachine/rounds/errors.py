@@ -228,6 +228,10 @@ class ClaimHolds(InvalidTransaction):
     """The disputed chunk is what every node computes: the claim stands, the challenger loses a deposit."""
 
 
+class NoImprovement(InvalidTransaction):
+    """By what its author has claimed, the update is not below the baseline on the validation parts."""
+
+
 class RoundRunning(InvalidTransaction):
     """The round has not ended yet."""
 

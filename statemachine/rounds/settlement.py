@@ -27,7 +27,7 @@ from engram.statemachine.rounds.candidates import (
     find_candidate,
     forgotten_ppm,
     is_complete,
-    is_refuted,
+    is_final,
     unseen_loss,
 )
 from engram.statemachine.rounds.judging import threshold_loss
@@ -264,7 +264,7 @@ def _lowest_on_validation(
         if result.author == NOBODY or (lowest is not None and result.loss >= lowest):
             continue
         candidate = find_candidate(state, round_, epoch, result.author)
-        if is_refuted(candidate):
+        if not is_final(candidate):
             continue
         lowest = result.loss
         if not is_complete(round_, model, candidate):

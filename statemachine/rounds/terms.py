@@ -19,7 +19,7 @@ from engram.statemachine.fees import price_of_macs
 from engram.statemachine.parameters import HasParameters
 from engram.statemachine.records import GrowthLimits, Members, Model, RetentionPart, Witnesses
 from engram.statemachine.rounds.calendar import check_calendar, within
-from engram.statemachine.rounds.claims import ROW_BYTES, audited_rows
+from engram.statemachine.rounds.claims import PROOF_BYTES, ROW_BYTES, audited_rows, chunk_rows
 from engram.statemachine.rounds.errors import (
     BondTooLow,
     MemorySpent,
@@ -34,7 +34,7 @@ from engram.statemachine.rounds.judging import PPM
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
 from engram.statemachine.rounds.update import check_tensors, reading_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
-from engram.statemachine.scoring import network_macs
+from engram.statemachine.scoring import composing_macs, network_macs
 
 MAX_OPENED_PARTS: Final = 256
 """The most parts that the records of a round can list."""
@@ -64,6 +64,9 @@ MAX_AUDITED: Final = 64
 POTS_OF_A_CLAIM: Final = 2
 """Where authors claim scores, their bond is at least so many times what they can win. Half of it goes to
 whoever refutes a claim, who may be the author under another name; so a lie that is found never pays."""
+
+BOND_DISPUTES: Final = 4
+"""Where authors claim scores, their bond is at least so many times the price of half a block's MACs."""
 
 _MOST_DELTA_PPM: Final = 10 * PPM
 
@@ -197,8 +200,13 @@ def least_opener_bond(rules: Rules, bounty: int) -> int:
 
 
 def least_claim_bond(rules: Rules, terms: RoundTerms, carried: int) -> int:
-    """The smallest bond of an author who claims scores, in sparks; `carried` is what the model carries."""
-    return max(rules.min_author_bond, POTS_OF_A_CLAIM * (terms.bounty + carried))
+    """The smallest bond of an author who claims scores, in sparks; `carried` is what the model carries.
+
+    Half of it is at least the pot, so no lie pays, and twice the price of the heaviest dispute that the rules
+    allow, so that nobody loses by refuting one.
+    """
+    dispute = price_of_macs(rules.fees, rules.max_block_macs // 2)
+    return max(rules.min_author_bond, POTS_OF_A_CLAIM * (terms.bounty + carried), BOND_DISPUTES * dispute)
 
 
 def least_author_bond(
@@ -340,10 +348,13 @@ def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParamet
         raise BondTooLow(
             "an author's bond is below the price of scoring", expected=least, got=terms.author_bond
         )
-    rows = max([terms.rows, *[part.rows for part in retention]])
+    _check_activations("one part", head, max([terms.rows, *[part.rows for part in retention]]))
+
+
+def _check_activations(where: str, head: HasParameters, rows: int) -> None:
     if (kept := frozen_size_bytes(head.spec, rows)) > MAX_ACTIVATION_BYTES:
         raise StepTooHeavy(
-            "the activations on one part take too many bytes", expected=MAX_ACTIVATION_BYTES, got=kept
+            f"the activations on {where} take too many bytes", expected=MAX_ACTIVATION_BYTES, got=kept
         )
 
 
@@ -352,21 +363,27 @@ def _check_claims(
 ) -> None:
     """Checks that claims can be made, refuted and audited, where authors claim the scores of their updates.
 
-    The time for scoring leaves room for the window after the first claims. What is claimed of a part fits
-    into one transaction, and of all validation parts beside the update. Audits of version t fit into half a
-    block; those of an update are checked when it is revealed.
+    The time for scoring leaves room for the window after the first claims, and after it for unions. What is
+    claimed of a part fits into one transaction, of all validation parts beside the update, and so do the
+    chunks of an audit. Reading the validation parts, and audits of version t, fit into half a block; with an
+    update they are checked when it is revealed.
     """
-    least = claims.window + rules.min_window_ticks
+    least = claims.window + 2 * rules.min_window_ticks
     within("ticks for scoring, with the window of claims", terms.score_window, least, rules.tick_ring)
     most_bytes = rules.max_transaction_bytes - ENVELOPE_BYTES
     rows = [terms.rows, *[part.rows for part in model.retention]]
     revealed = terms.max_update_bytes + ROW_BYTES * terms.rows * terms.validation
     within("bytes of an update with its claimed rows", revealed, 1, most_bytes)
     within("bytes of the claimed rows of a part", ROW_BYTES * max(rows), 1, most_bytes)
+    chunks = claims.audited * (ROW_BYTES * chunk_rows(max(rows)) + PROOF_BYTES)
+    within("bytes of the chunks of an audit", chunks, 1, most_bytes)
+    macs = terms.validation * reading_macs(rules, model.inputs, terms.rows) + composing_macs(head)
+    check_share("reading all validation parts", rules, macs)
     parts, audited = audited_rows(model, rows)
     macs = sum(reading_macs(rules, model.inputs, each) for each in parts)
     macs += network_macs(rules, head, audited, model.classes + terms.new_classes)
     check_share("auditing version t", rules, macs)
+    _check_activations("the rows of an audit", head, audited)
     if terms.author_bond < (least := least_claim_bond(rules, terms, model.carried)):
         raise BondTooLow(
             "an author's bond is below what a claim can win", expected=least, got=terms.author_bond

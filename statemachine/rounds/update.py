@@ -140,7 +140,7 @@ def check_update(rules: Rules, round_: Round, model: Model, base: Composition, u
         raise UpdateTooWide(expected=most, got=width)
     if (macs := update_macs(rules, base.spec, update, terms.rows)) > terms.max_update_macs:
         raise UpdateTooHeavy(expected=terms.max_update_macs, got=macs)
-    if isinstance(update, GrowUpdate):
+    if isinstance(update, GrowUpdate) and model.claims is None:
         _check_retention_scoring(rules, round_, model, base, update)
     check_tensors((*update.hidden, *update.outputs), update.tensors)
 
@@ -149,6 +149,8 @@ def _check_retention_scoring(
     rules: Rules, round_: Round, model: Model, base: Composition, update: GrowUpdate
 ) -> None:
     """Refuses a growth whose scoring on a retention part takes more than half a block: `UpdateTooHeavy`.
+
+    Where authors claim scores, no node scores it there: `claims.check_claim_steps` has what is computed.
 
     A retention part can have many more rows than the parts of the round, for which the terms bound an update.
     """

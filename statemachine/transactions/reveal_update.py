@@ -24,12 +24,13 @@ from engram.statemachine.receipt import Event
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import validation_bar
 from engram.statemachine.rounds.claims import (
+    ROOT_BYTES,
     Claims,
-    check_audit,
+    check_claim_steps,
     check_misplaced,
     old_loss,
     read_claims,
-    roots_bytes,
+    reveal_macs,
     rows_of,
     with_claims,
 )
@@ -39,6 +40,7 @@ from engram.statemachine.rounds.errors import (
     CommitMismatch,
     CommitMissing,
     LossMismatch,
+    NoImprovement,
     ParametersMismatch,
 )
 from engram.statemachine.rounds.records import NOBODY, Candidate, Claim, Commit, EpochResult, Round
@@ -53,11 +55,11 @@ from engram.statemachine.rounds.update import (
     opened_parts,
     proposal_rows,
     propose,
-    reading_macs,
     update_macs,
     update_tensors,
 )
 from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import composing_macs
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
 
@@ -85,7 +87,8 @@ class RevealUpdate:
         """The MACs of the update on the k validation parts; none if its shape alone shows that it is wrong.
 
         In GROW, a block also needs room for version t on these parts, which reveal_part has paid for. Where
-        the rows are claimed, the MACs are those of reading the parts and of checking the numbers.
+        the rows are claimed, the MACs are those of reading the parts and of checking the numbers, and there
+        has to be room for putting version t together, which open_round has paid for.
 
         Records are the candidate's and the version's that it may become, those of tensors that travel, two
         references for each tensor, and what a rung makes for the author of each half.
@@ -95,19 +98,20 @@ class RevealUpdate:
         entry, _ = self._enter(state.child(), ctx, sender)
         size = entry.record_bytes + 2 * len(encode(replace(self.update, tensors=())))
         if self.claimed:
-            size += roots_bytes(entry.round, entry.model)
+            size += ROOT_BYTES * entry.round.terms.validation
         records = 1 + len(self.update.tensors) + 2 * len(update_tensors(self.update))
         records += HALF_RECORDS * len(halves_of(self.update))
         base = composition_of(state, ctx, entry.version)
         own = self._macs(state, ctx.rules, entry, base)
-        known = base_macs(ctx.rules, entry.round, base) if own and not self.claimed else 0
+        known = self._paid_macs(ctx.rules, entry, base) if own else 0
         return Cost(macs=own + known, paid_macs=known, records=records, record_bytes=size)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Scores the update. If the claim is wrong, the receipt is FAILED and the bond is burned.
 
         If the claim is true but the loss is not below the baseline's, the bond returns and nothing else
-        happens. Otherwise the update becomes a candidate. Raises what `cost` raises, and `MissingBlob`.
+        happens; where the author also claims what version t loses, the bond is burned. Otherwise the update
+        becomes a candidate. Raises what `cost` raises, and `MissingBlob`.
         """
         entry, commit = self._enter(state, ctx, sender)
         state.delete(commit)
@@ -117,7 +121,7 @@ class RevealUpdate:
         except Invalid as error:
             lost = burn_bond(state, round_, sender, commit.bond)
             return Outcome((*entry.events, *lost), failed=error.code)
-        if self.loss >= validation_bar(round_, entry.model, self._base_loss(state, ctx, entry)):
+        if not self.claimed and self.loss >= validation_bar(round_, entry.model):
             give(state, sender, commit.bond)
             event = Event("no_improvement", self.round, (self.epoch, self.loss), (sender.hex(),))
             return Outcome((*entry.events, event))
@@ -159,10 +163,8 @@ class RevealUpdate:
         rows = [rows_of(round_, part) for part in round_.validation_opened]
         return read_claims(round_, rows, self.claimed)
 
-    def _base_loss(self, state: State, ctx: BlockContext, entry: EnteredRound) -> int | None:
-        """The claimed loss of version t on the old rows of the validation parts; None if nodes know it."""
-        if not self.claimed:
-            return None
+    def _base_loss(self, state: State, ctx: BlockContext, entry: EnteredRound) -> int:
+        """The claimed loss of version t on the old rows of the validation parts."""
         opened = opened_parts(state, ctx, [part.commitment for part in entry.round.validation_opened])
         return sum(
             old_loss(entry.round, part.load().labels, base)
@@ -173,13 +175,18 @@ class RevealUpdate:
         terms = entry.round.terms
         try:
             check_update(rules, entry.round, entry.model, base, self.update)
+            if self.claimed:
+                check_claim_steps(rules, entry.round, entry.model, base, self.update)
             check_union(state, entry.round, base.spec, self.epoch, self.update)
         except Invalid:
             return 0
         if self.claimed:
-            reading = terms.validation * reading_macs(rules, base.spec.inputs, terms.rows)
-            return reading + update_macs(rules, base.spec, self.update, 1)
+            return reveal_macs(rules, base, entry.round, self.update)
         return terms.validation * update_macs(rules, base.spec, self.update, terms.rows)
+
+    def _paid_macs(self, rules: Rules, entry: EnteredRound, base: Composition) -> int:
+        """MACs for which there has to be room, and which others have paid for."""
+        return composing_macs(base) if self.claimed else base_macs(rules, entry.round, base)
 
     def _judge(
         self, state: State, ctx: BlockContext, entry: EnteredRound, author: Address
@@ -188,13 +195,15 @@ class RevealUpdate:
         round_, model, base = entry.round, entry.model, composition_of(state, ctx, entry.version)
         check_base(round_, self.base)
         check_update(ctx.rules, round_, model, base, self.update)
+        if self.claimed:
+            check_claim_steps(ctx.rules, round_, model, base, self.update)
         check_union(state, round_, base.spec, self.epoch, self.update)
         network = propose(state, ctx, composed_network(ctx, base), self.update, author)
         check_parameters_root(self.parameters, network.root)
         if self.claimed:
-            check_audit(ctx.rules, round_, model, base, self.update)
             check_numbers(network)
             check_loss(self.loss, sum(own.total.loss for _, own in self._claims(entry)))
+            check_below(self.loss, validation_bar(round_, model, self._base_loss(state, ctx, entry)))
             return network
         loss = sum(
             proposal_rows(ctx, round_, model, network, part).total.loss
@@ -281,6 +290,16 @@ def check_loss(claimed: int, loss: int) -> None:
     """Raises `LossMismatch` unless the claim equals the loss on the validation parts, to the last unit."""
     if claimed != loss:
         raise LossMismatch(expected=loss, got=claimed)
+
+
+def check_below(loss: int, bar: int) -> None:
+    """Raises `NoImprovement` unless the loss is below the bar that the author has claimed.
+
+    Nobody has computed that bar. If the bond returned, authors could claim a low one in order to have the
+    bond back without having shown anything.
+    """
+    if loss >= bar:
+        raise NoImprovement(expected=bar - 1, got=loss)
 
 
 def _with_result(round_: Round, reveal: RevealUpdate, commit: Commit) -> Round:

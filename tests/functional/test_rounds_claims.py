@@ -344,7 +344,7 @@ def founding_refused(play: ClaimPlay, claims: ClaimTerms = CLAIMS, **terms: obje
 def test_terms_leave_room_for_claims_and_make_lies_dear() -> None:
     play = ClaimPlay()
     assert founding_refused(play, author_bond=BOND - 1) == "bond_too_low"
-    assert founding_refused(play, score_window=CLAIMS.window) == "terms_invalid"
+    assert founding_refused(play, score_window=CLAIMS.window + 1) == "terms_invalid"
     assert founding_refused(play, ClaimTerms(2, 2)) == "terms_invalid"
     assert founding_refused(play, ClaimTerms(4, 0)) == "terms_invalid"
     assert founding_refused(play, ClaimTerms(4, 65)) == "terms_invalid"
@@ -352,7 +352,7 @@ def test_terms_leave_room_for_claims_and_make_lies_dear() -> None:
     most = play.ledger.rules.max_transaction_bytes - 1_024
     assert founding_refused(play, max_update_bytes=most) == "terms_invalid"
     assert play.ledger.height == 0
-    play.ok(play.found(terms=play.terms(score_window=CLAIMS.window + 1)))
+    play.ok(play.found(terms=play.terms(score_window=CLAIMS.window + 2)))
 
 
 def test_no_model_has_claims_before_they_can_be_disputed() -> None:
