@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engram.commands.support.engines import engine_option
 from engram.commands.support.evaluations import evaluated, show_evaluation, show_versions, steps_of
 from engram.commands.support.lookup import model_argument
 from engram.commands.support.options import Command, with_session
@@ -35,7 +36,11 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     "engram model evaluate 3fa2 --data test.npz --version 1 --take-classes 0-7\n"
     "engram model evaluate --data test.npz --versions --plot retention.svg\n"
     "engram model evaluate --file model.npz --data test.csv --json",
-    sections={"Rows": SELECTION, "Network": ("version", "every", "file"), "Plot": ("plot", "force")},
+    sections={
+        "Rows": SELECTION,
+        "Network": ("version", "every", "file", "engine"),
+        "Plot": ("plot", "force"),
+    },
 )
 @model_argument
 @with_selection()
@@ -46,6 +51,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--versions", "every", is_flag=True, help="Evaluate every version on the same rows, up to --version."
 )
+@engine_option
 @plot_option
 @with_session
 def evaluate(
@@ -54,6 +60,7 @@ def evaluate(
     version: int | None,
     file: Path | None,
     every: bool,
+    engine: str | None,
     plot: Path | None,
     force: bool,
     **options: Any,
@@ -79,12 +86,13 @@ def evaluate(
     data, names = selection.rows_of(0), selection.class_names()
     if asked.mapping is None and (beside := mapping_beside(asked.source)) is not None:
         say_mapping(beside)
+    name = session.config.engine if engine is None else engine
     if every:
-        _show_every(session, session.run(_all(model, version, data)), plot)
+        _show_every(session, session.run(_all(model, version, data, name)), plot)
         return
     network, kind = _network_in(file) if file is not None else session.run(_pulling(model, version))
     class_names = tuple(names(label) for label in range(network.classes))
-    found = replace(network.evaluate(data.features, data.labels, kind), names=class_names)
+    found = replace(network.evaluate(data.features, data.labels, kind, engine=name), names=class_names)
     steps = steps_of(found, network.class_steps)
     on_chain = network.version
     if session.as_json:
@@ -132,14 +140,16 @@ def _pulling(model: str | None, version: int | None) -> Any:
     return action
 
 
-def _all(model: str | None, last: int | None, data: Dataset) -> Any:
+def _all(model: str | None, last: int | None, data: Dataset, engine: str) -> Any:
     """What every version up to `last` makes of the rows."""
 
     async def action(client: RpcClient) -> list[dict[str, Any]]:
         identity = await find_model(client, model)
         kind = await _loss_kind(client, identity)
         end = int((await client.call("model_get", id=identity))["head"]) if last is None else last
-        return [evaluated(await _pulled(client, identity, each), data, kind) for each in range(end + 1)]
+        return [
+            evaluated(await _pulled(client, identity, each), data, kind, engine) for each in range(end + 1)
+        ]
 
     return action
 

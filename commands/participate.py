@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.completion import complete_files, complete_models
+from engram.commands.support.engines import engine_option
 from engram.commands.support.founding import selected_rows
 from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
@@ -47,6 +48,7 @@ SECTIONS: Final = {
     "Memory": ("memory", "statistics"),
     "Training": ("steps", "batch", "learning_rate", "neurons", "seed", "trainer", "device"),
     "Growth without training": ("adopt", "joint"),
+    "Evaluation": ("engine",),
     "Money": ("max_bond", "max_fee"),
 }
 GRADIENTS: Final = ("steps", "batch", "learning_rate", "neurons", "trainer", "device")
@@ -149,6 +151,7 @@ GRADIENTS: Final = ("steps", "batch", "learning_rate", "neurons", "trainer", "de
     help="With --trainer torch: where to train, such as cpu, cuda or cuda:1. Default: a graphics card, if "
     "there is one.",
 )
+@engine_option
 @with_key
 @with_session
 def command(
@@ -171,6 +174,7 @@ def command(
     learning_rate: float,
     trainer: str,
     device: str | None,
+    engine: str | None,
     **options: Any,
 ) -> None:
     """Play rounds as an author: train, commit, reveal, have the update scored, withdraw.
@@ -183,6 +187,8 @@ def command(
     With --memory, a growth is solved from your rows of the new classes, and from sums or mixtures of the old
     ones, which the folder holds and --statistics adds. Nobody's rows of old classes are needed. The growth
     names what it was made from.
+
+    With --engine auto, losses are computed by numpy, or where PyTorch trains by the fastest exact engine.
 
     Before training, the command recomputes the loss of the version that it builds on, and stops if the loss
     differs from the one on record.
@@ -223,6 +229,8 @@ def command(
             backend.serve()
             return
         plan = None if data is None else Plan(data, budget, neurons, seed, backend.fit)
+        # Where PyTorch trains, it has been imported; for losses alone that would take longer than numpy does.
+        evaluator = session.engine(engine, None if trainer == "torch" else 0)
         with session.printer() as printer:
 
             async def action(wallet: Wallet) -> None:
@@ -240,6 +248,7 @@ def command(
                     epochs=epochs,
                     progress=lambda step, loss: printer.training(step, steps, loss),
                     unites=joint,
+                    engine=evaluator,
                 )
                 await _play(agent, wallet, round_, model, follow, printer)
 

@@ -25,14 +25,16 @@ from engram.library.named import NamedNetwork, named
 from engram.library.names import NO_PEOPLE, People
 from engram.library.rows import Rows, labels_of
 from engram.library.shape_words import shape_text
-from engram.nn.evaluate import Features
+from engram.nn.engine import FAST, Engine
 from engram.nn.fixed import Int64Array
 from engram.nn.grown import check_grown
 from engram.nn.loss import LossKind, evaluate_loss
 from engram.nn.network import NetworkSpec, Parameters, forward
 from engram.nn.network import predict as predicted
 from engram.nn.parameters import Bounds, prove_bounds
-from engram.nn.spec import MAX_SEGMENTS
+from engram.nn.spec import MAX_SEGMENTS, macs_per_row
+from engram.node.engines.choosing import engine_for
+from engram.node.engines.registry import AUTO
 from engram.participant.errors import ModelFileInvalid, NotEnoughRows, TorchMissing
 from engram.participant.tables.mapping import DataMapping
 from engram.primitives.types import Hash
@@ -199,19 +201,26 @@ class Network(FromFloats):
         return explanation_of(self.line, number, self.parameters, self.bounds, self._rows(X), self.people)
 
     def evaluate(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
+        *,
+        engine: str = AUTO,
     ) -> Evaluation:
         """Loss, accuracy and confusion on rows with their labels (rows,), integers below `classes`.
 
-        Raises `NotEnoughRows` if there is no row, `FeatureOutOfRange`, `DatasetLabelOutOfRange`,
-        `DatasetMismatch`.
+        `engine` is what computes them: numpy, torch, cuda, or auto, which is the fastest one that is exact
+        here, for the amount of work. Raises `NotEnoughRows` if there is no row, `FeatureOutOfRange`,
+        `DatasetLabelOutOfRange`, `DatasetMismatch`; `EngineMissing`, `EngineInexact`.
         """
         rows = self._rows(X)
         labels = labels_of(y, len(rows), self.classes)
         if not len(rows):
             raise NotEnoughRows("there is no row to evaluate on", expected="1 or more", got=0)
         pairs, loss = np.zeros(self.classes**2, dtype=np.int64), 0
-        for stretch, logits in self._runs(rows):
+        chosen = engine_for(engine, len(rows) * macs_per_row(self.spec))
+        for stretch, logits in self._runs(rows, chosen):
             own = labels[stretch]
             loss += evaluate_loss(loss_kind, logits, own)
             places, counts = np.unique(own * self.classes + predicted(logits), return_counts=True)
@@ -313,13 +322,10 @@ class Network(FromFloats):
     def _rows(self, X: npt.ArrayLike) -> Rows:
         return Rows(X, self.inputs, self.classes)
 
-    def _runs(self, rows: Rows) -> Iterator[tuple[slice, Int64Array]]:
+    def _runs(self, rows: Rows, engine: Engine = FAST) -> Iterator[tuple[slice, Int64Array]]:
         """Stretches of rows with their logits."""
         for stretch, features in rows.chunks():
-            yield stretch, self._forward(features)
-
-    def _forward(self, features: Features) -> Int64Array:
-        return forward(self.spec, self.parameters, features, self.bounds)
+            yield stretch, forward(self.spec, self.parameters, features, self.bounds, engine)
 
     def __eq__(self, other: object) -> bool:
         """Whether spec, integers and line are the same."""

@@ -28,7 +28,7 @@ from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.contents import Contents
 from engram.node.datadir import NODE_KEY_NAME, load_token
-from engram.node.engines.choosing import Chosen, choose
+from engram.node.engines.choosing import Chosen, choose, tell
 from engram.node.explorer.serving import read_pages
 from engram.node.history.service import AccountHistory
 from engram.node.keystore import load_node_key
@@ -162,6 +162,7 @@ async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterat
         verifier = SignatureVerifier()
         try:
             chosen = await threads.run(choose, config.engine)
+            tell(chosen, logs.get_logger("engine"))
             cache = _cache(config.cache_bytes, chosen.engine.keeps_bytes)
             scorer = Scorer(cache, chosen.engine)
             importer = Importer(spec, store, scorer, verifier, kept)

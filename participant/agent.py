@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from engram.nn.engine import FAST, Engine
 from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
 from engram.participant.errors import BondAboveLimit, DatasetMismatch, NoOpenRound
@@ -85,6 +86,7 @@ class Agent:
         epochs: int | None,
         progress: Progress,
         unites: bool = False,
+        engine: Engine = FAST,
     ) -> None:
         """`folder` keeps the secrets that reveals need. `data` is what the strategy trains on; None if it
         does not train. `epochs` is the most epochs to play in each round; None plays all. `unites` says that
@@ -100,6 +102,7 @@ class Agent:
         self._epochs = epochs
         self._progress = progress
         self._unites = unites
+        self._engine = engine
         self._played: set[Hash] = set()
 
     async def play(self, round_id: Hash) -> AgentResult:
@@ -128,6 +131,7 @@ class Agent:
             epochs=self._epochs,
             progress=self._progress,
             unites=self._unites,
+            engine=self._engine,
         )
         with self._journal.playing(round_id, self.wallet.key.address):
             reports = await author.play(round_id)

@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Final
 
+from engram.nn.engine import FAST, Engine
 from engram.node.concurrency import finished
 from engram.node.epochs import in_epoch
 from engram.participant.committing import ADMITTED, NO_IMPROVEMENT, REVEALED, Commitments
@@ -93,6 +94,7 @@ class Author:
         progress: Progress = unwatched,
         checks: bool = True,
         unites: bool = False,
+        engine: Engine = FAST,
     ) -> None:
         """`epochs` is the most epochs to play; None plays all. `unites` says that the strategy unites
         growths: those of others are downloaded for it.
@@ -113,6 +115,7 @@ class Author:
         self._progress = progress
         self._checks = checks
         self._unites = unites
+        self._engine = engine
         self._fees_before = wallet.fees
         self._warns = False
         """Whether to tell in the next epoch who knows the rows that decide."""
@@ -231,11 +234,12 @@ class Author:
         base = await self.view.composition(version)
         parameters = await self.view.parameters(version)
         parts = [await self.view.part(part.commitment) for part in round_.validation_opened]
-        await asyncio.to_thread(verify_baseline, round_, model, base, parameters, parts)
+        await asyncio.to_thread(verify_baseline, round_, model, base, parameters, parts, self._engine)
         author = self.wallet.key.address
         rivals = await rival_networks(self.view, round_, author)
         growths = await public_growths(self.view, round_) if self._unites and epoch else ()
-        return Task(round_, model, base, author, epoch, parameters, rivals, tuple(parts), growths=growths)
+        task = Task(round_, model, base, author, epoch, parameters, rivals, tuple(parts), growths=growths)
+        return replace(task, engine=self._engine)
 
     async def score(self, round_id: Hash) -> None:
         """Has each candidate of this account scored on every part that decides.

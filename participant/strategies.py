@@ -159,7 +159,11 @@ def train_draft(task: Task, spec: NetworkSpec, parameters: Parameters) -> Draft:
 def loss_of(task: Task, spec: NetworkSpec, parameters: Parameters) -> int:
     """The loss of a whole network on the validation parts, in Q24 nats, summed over rows."""
     return sum(
-        evaluate_loss(task.model.loss_function, forward(spec, parameters, part.features), part.labels)
+        evaluate_loss(
+            task.model.loss_function,
+            forward(spec, parameters, part.features, engine=task.engine),
+            part.labels,
+        )
         for part in task.validation
     )
 
@@ -168,9 +172,14 @@ def grow_draft(task: Task, growth: Growth, added: Parameters) -> Draft:
     """The draft that adds this growth to version t and claims its true loss on the validation parts."""
     hidden, outputs, tensors = explicit_sources(len(growth.hidden), added)
     update = GrowUpdate(growth, hidden, outputs, tensors)
+    return Draft(update, task.round.base, network_root(task, update), grown_loss(task, growth, added))
+
+
+def grown_loss(task: Task, growth: Growth, added: Parameters) -> int:
+    """The loss of version t with a growth on the validation parts, in Q24 nats, summed over rows."""
     spec, loss = task.base.spec, 0
     for part in task.validation:
-        frozen = forward_frozen(spec, task.parameters, part.features)
-        logits = forward_growth(spec, frozen, growth, added)
+        frozen = forward_frozen(spec, task.parameters, part.features, engine=task.engine)
+        logits = forward_growth(spec, frozen, growth, added, task.engine)
         loss += evaluate_loss(task.model.loss_function, logits, part.labels)
-    return Draft(update, task.round.base, network_root(task, update), loss)
+    return loss

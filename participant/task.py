@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engram.nn.data import PartData
+from engram.nn.engine import FAST, Engine
 from engram.nn.loss import evaluate_loss
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
@@ -63,6 +64,8 @@ class Task:
     validation: tuple[PartData, ...]
     """The revealed parts D_k, in the order of the chain."""
     progress: Progress = unwatched
+    engine: Engine = FAST
+    """What evaluates networks on the validation parts."""
     growths: tuple[PublicGrowth, ...] = ()
     """What the first epoch of a GROW round has made public, if the author means to unite growths."""
 
@@ -85,7 +88,12 @@ Strategy = Callable[[Task], Draft | None]
 
 
 def verify_baseline(
-    round_: Round, model: Model, base: Composition, parameters: Parameters, parts: list[PartData]
+    round_: Round,
+    model: Model,
+    base: Composition,
+    parameters: Parameters,
+    parts: list[PartData],
+    engine: Engine = FAST,
 ) -> None:
     """Checks the version's recorded results on each revealed part by computing them again.
 
@@ -96,7 +104,7 @@ def verify_baseline(
         old = part.labels < round_.old_classes
         count, loss = int(np.count_nonzero(old)), 0
         if count:
-            logits = forward(base.spec, parameters, part.features[old])
+            logits = forward(base.spec, parameters, part.features[old], engine=engine)
             loss = evaluate_loss(model.loss_function, logits, part.labels[old])
         if (count, loss) != (opened.old, opened.old_loss):
             raise VersionMismatch(expected=opened.old_loss, got=loss)

@@ -57,7 +57,10 @@ def best_union(task: Task) -> Draft | None:
 
 def _unions(task: Task, own: PublicGrowth) -> Iterator[tuple[Draft, PublicGrowth]]:
     """The own growth united with each other one with which it can be, and that other one."""
-    rows = [forward_frozen(task.base.spec, task.parameters, part.features) for part in task.validation]
+    rows = [
+        forward_frozen(task.base.spec, task.parameters, part.features, engine=task.engine)
+        for part in task.validation
+    ]
     for other in task.growths:
         if other is own:
             continue
@@ -83,6 +86,6 @@ def _loss(task: Task, update: GrowUpdate, added: Parameters, rows: list[FrozenAc
     """The loss of version t with a growth, on the validation parts, of which the activations are given."""
     kind, loss = task.model.loss_function, 0
     for part, frozen in zip(task.validation, rows, strict=True):
-        logits = forward_growth(task.base.spec, frozen, update.growth, added)
+        logits = forward_growth(task.base.spec, frozen, update.growth, added, task.engine)
         loss += evaluate_loss(kind, logits, part.labels)
     return loss

@@ -35,7 +35,7 @@ def steps_of(found: Evaluation, class_steps: Sequence[range]) -> list[dict[str, 
     ]
 
 
-def evaluated(network: Network, data: Dataset, kind: LossKind) -> dict[str, Any]:
+def evaluated(network: Network, data: Dataset, kind: LossKind, engine: str) -> dict[str, Any]:
     """What a version makes of the rows whose classes it knows; without such rows, it has no accuracy."""
     known = data.labels < network.classes
     found: dict[str, Any] = {
@@ -46,7 +46,7 @@ def evaluated(network: Network, data: Dataset, kind: LossKind) -> dict[str, Any]
     }
     if not found["rows"]:
         return {**found, "correct": 0, "accuracy": None, "mean_loss": None, "steps": []}
-    made = network.evaluate(data.features[known], data.labels[known], kind)
+    made = network.evaluate(data.features[known], data.labels[known], kind, engine=engine)
     measured = {"correct": made.correct, "accuracy": made.accuracy, "mean_loss": made.loss}
     return {**found, **measured, "steps": steps_of(made, network.class_steps)}
 

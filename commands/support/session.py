@@ -24,6 +24,7 @@ from engram.library.words import in_words
 
 if TYPE_CHECKING:
     from engram.commands.support.progress import ProgressPrinter
+    from engram.nn.engine import Engine
     from engram.node.client import RpcClient
     from engram.node.config import Config
     from engram.node.configsources import LoadedConfig
@@ -324,6 +325,15 @@ class CommandSession:
         from engram.commands.support.progress import ProgressPrinter
 
         return ProgressPrinter(as_json=self.as_json, player=self.key_entry().name, names=self.names)
+
+    def engine(self, name: str | None, macs: int | None = None) -> Engine:
+        """The engine of this name, else that of the settings, for so much work.
+
+        Raises what `engine_for` raises.
+        """
+        from engram.node.engines.choosing import engine_for
+
+        return engine_for(self.config.engine if name is None else name, macs)
 
     def note(self, text: str) -> None:
         """Prints a line about what happens on standard error; nothing with --json."""

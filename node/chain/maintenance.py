@@ -21,6 +21,7 @@ from engram.node.chain.snapshot import SnapshotInfo, restore_snapshot, take_snap
 from engram.node.chain.verification import VerificationCache
 from engram.node.config import Config
 from engram.node.datadir import read_spec
+from engram.node.engines.choosing import engine_for
 from engram.node.errors import ChainNotFound, CorruptStore, DamageFound
 from engram.node.files import folder_bytes
 from engram.node.storage.blockfiles import BlockFiles, StoredRecord
@@ -121,7 +122,7 @@ def export_data_dir(config: Config, path: Path, first: int, last: int | None) ->
 def import_data_dir(config: Config, path: Path, now_ms: int, progress: Progress) -> ImportedBlocks:
     """Judges the blocks of a file as if peers had sent them.
 
-    Raises `ChainNotFound`, what `open_store` raises, and what `import_blocks` raises.
+    Raises `ChainNotFound`, what `open_store`, `engine_for` and `import_blocks` raise.
     """
     spec = read_spec(config.data_dir)
     first = genesis(spec)
@@ -129,7 +130,8 @@ def import_data_dir(config: Config, path: Path, now_ms: int, progress: Progress)
     try:
         with _opened(config, spec, first) as store:
             kept = depths(archive=config.archive)
-            importer = Importer(spec, store, Scorer(VerificationCache()), verifier, kept)
+            scorer = Scorer(VerificationCache(), engine_for(config.engine))
+            importer = Importer(spec, store, scorer, verifier, kept)
             head = open_chain(spec, first, store, importer).head
             return import_blocks(importer, head, spec, path, now_ms, progress)
     finally:
@@ -141,14 +143,15 @@ def verify_data_dir(
 ) -> VerifiedChain:
     """Verifies blocks of the best chain anew, by default to the head.
 
-    Raises `ChainNotFound`, what `open_store` raises, and what `verify_chain` raises.
+    Raises `ChainNotFound`, what `open_store`, `engine_for` and `verify_chain` raise.
     """
     spec = read_spec(config.data_dir)
     _check_blocks(config)
     with _opened(config, spec, genesis(spec)) as store:
         head = check_end(store, 0)
         asked = Heights(first, head.height if last is None else last)
-        return verify_chain(config.data_dir, spec, store, head, asked, now_ms, progress)
+        scorer = Scorer(VerificationCache(), engine_for(config.engine))
+        return verify_chain(config.data_dir, spec, store, scorer, head, asked, now_ms, progress)
 
 
 def compact_data_dir(config: Config, *, prune: bool) -> tuple[int, int]:
@@ -249,11 +252,14 @@ def reindex_data_dir(
 ) -> CheckedChain:
     """Makes a new database from the block files, judging every block again, and keeps the old one.
 
-    Raises `ChainNotFound` and what `rebuild` raises.
+    Raises `ChainNotFound`, and what `engine_for` and `rebuild` raise.
     """
     spec = read_spec(config.data_dir)
     _check_blocks(config)
-    done = rebuild(config.data_dir, spec, archive=config.archive, allow_loss=allow_loss, progress=progress)
+    scorer = Scorer(VerificationCache(), engine_for(config.engine))
+    done = rebuild(
+        config.data_dir, spec, scorer, archive=config.archive, allow_loss=allow_loss, progress=progress
+    )
     forward, kept = done.forward, done.kept
     return CheckedChain(
         "rebuilt",

@@ -20,7 +20,6 @@ from engram.node.chain.importer import Importer
 from engram.node.chain.pruning import Depths, depths
 from engram.node.chain.recovery import Reached, RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
-from engram.node.chain.verification import VerificationCache
 from engram.node.errors import CorruptStore, RebuildWouldLose, SchemaMismatch
 from engram.node.files import folder_bytes
 from engram.node.storage.blockfiles import MAX_RECORD_BYTES, BlockFiles, StoredRecord
@@ -62,6 +61,7 @@ class Rebuilt:
 def rebuild(
     directory: Path,
     spec: ChainSpec,
+    scorer: Scorer,
     *,
     archive: bool = False,
     allow_loss: bool = False,
@@ -85,7 +85,7 @@ def rebuild(
         with _new_store(directory, first, end) as store:
             if progress is not None:
                 progress(0, 0, folder_bytes(directory / BLOCKS_DIRECTORY))
-            forward = _judge_all(spec, first, store, depths(archive=archive), progress)
+            forward = _judge_all(spec, first, store, scorer, depths(archive=archive), progress)
             lost = {block: height for block, height in known.items() if store.find_ref(block) is None}
         return Rebuilt(forward, lost, swap(directory))
 
@@ -98,11 +98,16 @@ def would_lose(directory: Path, spec: ChainSpec) -> Known:
 
 
 def _judge_all(
-    spec: ChainSpec, first: Genesis, store: ChainStore, kept: Depths | None, progress: Rebuilding | None
+    spec: ChainSpec,
+    first: Genesis,
+    store: ChainStore,
+    scorer: Scorer,
+    kept: Depths | None,
+    progress: Rebuilding | None,
 ) -> RollForward:
     verifier = SignatureVerifier()
     try:
-        importer = Importer(spec, store, Scorer(VerificationCache()), verifier, kept)
+        importer = Importer(spec, store, scorer, verifier, kept)
         return open_chain(spec, first, store, importer, progress and _reached(store, progress))
     finally:
         verifier.close()

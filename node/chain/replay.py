@@ -24,7 +24,6 @@ from engram.node.chain.headers import CheckedHeader, HeaderChain, check_block
 from engram.node.chain.importer import Importer, ImportStatus
 from engram.node.chain.recovery import Progress, write_genesis
 from engram.node.chain.signatures import SignatureVerifier
-from engram.node.chain.verification import VerificationCache
 from engram.node.errors import BlockNotFound, ChainBroken, CorruptStore, DamagedBody
 from engram.node.files import folder_bytes
 from engram.node.storage.db import Batch, LevelDatabase
@@ -80,6 +79,7 @@ def verify_chain(
     directory: Path,
     spec: ChainSpec,
     store: ChainStore,
+    scorer: Scorer,
     head: BlockRef,
     asked: Heights,
     now_ms: int,
@@ -102,10 +102,10 @@ def verify_chain(
     verifier = SignatureVerifier()
     try:
         if anew:
-            _execute_anew(directory, spec, store, line, verifier, progress)
+            _execute_anew(directory, spec, store, scorer, line, verifier, progress)
             return VerifiedChain(head, headers, headers)
         replayed = Heights(max(asked.first, pruned.states + 1), asked.last)
-        bodies = _execute_in_place(spec, store, line, replayed.first, verifier, progress)
+        bodies = _execute_in_place(spec, store, scorer, line, replayed.first, verifier, progress)
         return VerifiedChain(head, headers, replayed, bodies, missing)
     finally:
         verifier.close()
@@ -138,6 +138,7 @@ def _execute_anew(
     directory: Path,
     spec: ChainSpec,
     store: ChainStore,
+    scorer: Scorer,
     line: _Line,
     verifier: SignatureVerifier,
     progress: Progress,
@@ -146,7 +147,7 @@ def _execute_anew(
     with _scratch(directory) as database:
         second = ChainStore(database, store.files)
         write_genesis(spec, genesis(spec), second)
-        importer = Importer(spec, second, Scorer(VerificationCache()), verifier)
+        importer = Importer(spec, second, scorer, verifier)
         head = _at(second, 0)
         for ref, checked in line:
             with _named(ref):
@@ -164,13 +165,14 @@ def _execute_anew(
 def _execute_in_place(
     spec: ChainSpec,
     store: ChainStore,
+    scorer: Scorer,
     line: _Line,
     first: int,
     verifier: SignatureVerifier,
     progress: Progress,
 ) -> int:
     """Executes the blocks from a height on; of those below it, only bodies are compared with headers."""
-    scorer, bodies = Scorer(VerificationCache()), 0
+    bodies = 0
     for ref, _ in line:
         with _named(ref):
             if ref.height >= first:

@@ -7,8 +7,9 @@ engines that are right race on a fixed network.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -23,13 +24,18 @@ from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.parameters import prove_bounds
 from engram.nn.selfcheck import first_wrong
 from engram.node import logs
-from engram.node.engines.registry import AUTO, ENGINES, worth_trying
+from engram.node.engines.registry import AUTO, ENGINES, NUMPY, worth_trying
 from engram.node.errors import EngineInexact, EngineMissing
+
+_LOGGER: Final = logging.getLogger("engram.engine")
+"""Without a node, what it is told goes to standard error."""
 
 RACE: Final = NetworkSpec(
     784, 10, (), (DenseRelu(1, 0, 784, 512, 9, 8, 8),), (Output(1, 0, 512, 0, 10, 0, 8),)
 )
 """The network of the race."""
+WORTH_MACS: Final = 3 * 10**10
+"""About a second of numpy: PyTorch takes longer than that to import."""
 RACE_ROWS: Final = 2_048
 RACE_RUNS: Final = 3
 """Each engine runs so often, and its fastest run counts: the first one also prepares the parameters."""
@@ -48,27 +54,35 @@ class Chosen:
     """Milliseconds of the engines that have raced."""
 
 
-def choose(name: str = AUTO, log: logs.Logger | None = None) -> Chosen:
-    """The engine of this name, or the fastest exact one for `auto`; how it came to that goes to the log.
+def choose(name: str = AUTO) -> Chosen:
+    """The engine of this name, or the fastest exact one for `auto`.
 
     With `auto` there is always one: if even numpy is inexact, networks are computed with plain integers,
     which is far slower. Raises `EngineMissing` and `EngineInexact` if an engine that is named cannot be used.
     """
-    told = logs.get_logger("engine") if log is None else log
-    if name != AUTO:
-        engine = ENGINES[name]()
-        check = wrong_check(engine)
-        if check is not None:
-            raise EngineInexact(
-                f"the engine {name} computes wrongly on this machine, as its self-check of {check} shows: "
-                "look for an update of its libraries or for faulty hardware, or choose the engine auto",
-                got=name,
-            )
-        told.info("engine chosen", engine=name)
-        return Chosen(engine)
-    chosen = _fastest(told)
-    told.info("engine chosen", engine=chosen.engine.name, **_facts(chosen))
-    return chosen
+    if name == AUTO:
+        return _fastest()
+    engine = ENGINES[name]()
+    check = wrong_check(engine)
+    if check is not None:
+        raise EngineInexact(
+            f"the engine {name} computes wrongly on this machine, as its self-check of {check} shows: "
+            "look for an update of its libraries or for faulty hardware, or choose the engine auto",
+            got=name,
+        )
+    return Chosen(engine)
+
+
+def tell(chosen: Chosen, log: logs.Logger) -> None:
+    """Writes to the log which engine was chosen, and loudly which ones have computed a wrong bit."""
+    for name, check in chosen.wrong.items():
+        log.error(
+            "an engine computes wrongly on this machine and is not used",
+            code=EngineInexact.code,
+            engine=name,
+            check=check,
+        )
+    log.info("engine chosen", engine=chosen.engine.name, **_facts(chosen))
 
 
 def wrong_check(engine: Engine) -> str | None:
@@ -80,26 +94,46 @@ def wrong_check(engine: Engine) -> str | None:
         return f"what this ended with: {type(error).__name__}: {error}"
 
 
-@cache
-def engine_for(name: str) -> Engine:
+def engine_for(name: str, macs: int | None = None) -> Engine:
     """The engine that `choose` finds, once for each process: for programs that score without a node.
 
-    Raises what `choose` raises.
+    `macs` is the work that there is to do, where that is known: for less than `WORTH_MACS`, `auto` is numpy,
+    because to import PyTorch would take longer. Which engines have computed a wrong bit goes to standard
+    error. Raises what `choose` raises.
     """
-    return choose(name).engine
+    return _found(name, macs is not None and macs < WORTH_MACS)
 
 
-def _fastest(log: logs.Logger) -> Chosen:
+@cache
+def _found(name: str, little: bool) -> Engine:
+    chosen = _fastest((NUMPY,)) if little and name == AUTO else choose(name)
+    for wrong, check in chosen.wrong.items():
+        _LOGGER.error(
+            "the engine %s computes wrongly on this machine, as its self-check of %s shows, and is not used "
+            "[%s]",
+            wrong,
+            check,
+            EngineInexact.code,
+        )
+    return chosen.engine
+
+
+def forget() -> None:
+    """Makes `engine_for` look at the machine again."""
+    _found.cache_clear()
+
+
+def _fastest(names: Sequence[str] | None = None) -> Chosen:
     able: list[Engine] = []
     wrong: dict[str, str] = {}
     absent: dict[str, str] = {}
-    for name, make in ENGINES.items():
+    for name in ENGINES if names is None else names:
         reason = worth_trying(name)
         if reason is not None:
             absent[name] = reason
             continue
         try:
-            engine = make()
+            engine = ENGINES[name]()
         except EngineMissing as error:
             absent[name] = error.message
             continue
@@ -108,12 +142,6 @@ def _fastest(log: logs.Logger) -> Chosen:
             able.append(engine)
         else:
             wrong[name] = check
-            log.error(
-                "an engine computes wrongly on this machine and is not used",
-                code=EngineInexact.code,
-                engine=name,
-                check=check,
-            )
     if not able:
         return Chosen(REFERENCE, wrong, absent)
     if len(able) == 1:

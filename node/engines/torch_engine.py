@@ -6,6 +6,7 @@ one part share. Parameters stay there as long as the numpy arrays that they were
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,11 +24,13 @@ from engram.nn.layers import HiddenSegment, Output
 from engram.nn.loss import Measure, RowScores
 from engram.nn.parameters import Parameters, SegmentParameters
 from engram.nn.spec import NetworkSpec, chunk_rows, component_count, layer_widths
-from engram.node import logs
 from engram.node.engines import torch_losses
 from engram.node.engines.torch_device import Device
 from engram.node.engines.torch_segments import Runner, runner
 from engram.node.engines.torch_values import Pieces, downloaded, read, uploaded, widened
+
+_LOGGER: Final = logging.getLogger("engram.engine")
+"""A node writes what it is told to its log; without a node it goes to standard error."""
 
 NARROW_VALUES: Final = 256
 """A layer of values below this is kept in one byte each."""
@@ -145,9 +148,10 @@ class TorchEngine:
             with torch.inference_mode():
                 return run()
         except torch.OutOfMemoryError as error:
-            log = logs.get_logger("engine")
-            log.warning(
-                "the card's memory is too small: numpy computes this", engine=self.name, error=str(error)
+            _LOGGER.warning(
+                "the card's memory is too small, so numpy computes this evaluation for the engine %s: %s",
+                self.name,
+                error,
             )
         torch.cuda.empty_cache()
         return otherwise()

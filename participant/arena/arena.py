@@ -14,6 +14,7 @@ from engram.consensus.chainspec import Allocation, ChainSpec, local
 from engram.node.client import RpcClient
 from engram.node.config import Config
 from engram.node.datadir import find_run_info
+from engram.node.engines.registry import NUMPY
 from engram.node.node import Node
 from engram.node.threaded import running_node
 from engram.participant.arena.pacing import PacedClient, Pacer
@@ -89,7 +90,8 @@ class Arena(Venue):
     def start(self) -> None:
         """Starts the node, at a port of its choice. Blocks."""
         address = format_address(key_of("miner").address, self.spec.hrp)
-        config = Config(data_dir=self.folder, rpc_port=0, p2p_port=0, miner_address=address)
+        # Networks are small here and nodes many: a race of engines at every start would take longer.
+        config = Config(data_dir=self.folder, rpc_port=0, p2p_port=0, miner_address=address, engine=NUMPY)
         self._node = running_node(config, self.spec)
         self._node.__enter__()
 

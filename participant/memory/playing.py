@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engram.nn.growth import Policy, forward_frozen, forward_growth
-from engram.nn.loss import evaluate_loss
+from engram.nn.growth import Policy
 from engram.nn.network import Features, Parameters
 from engram.nn.spec import NetworkSpec
 from engram.participant.datasets import Dataset
@@ -28,7 +27,7 @@ from engram.participant.memory.mixtures import Mixture
 from engram.participant.memory.sources import sources_of
 from engram.participant.memory.statistics import LEAST_ROWS, Statistics
 from engram.participant.memory.trunk import Trunk, trunk_in
-from engram.participant.strategies import loss_of
+from engram.participant.strategies import grown_loss, loss_of
 from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.additions import GrowUpdate
@@ -123,11 +122,7 @@ def taught(memory: Memory, lesson: Lesson) -> Strategy:
         base = task.base.spec
         new = task.round.terms.new_classes
         update, numbers = grown(memory, lesson, base, task.parameters, task.model.growth_policy, new)
-        loss = 0
-        for part in task.validation:
-            frozen = forward_frozen(base, task.parameters, part.features)
-            logits = forward_growth(base, frozen, update.growth, numbers)
-            loss += evaluate_loss(task.model.loss_function, logits, part.labels)
+        loss = grown_loss(task, update.growth, numbers)
         return Draft(update, task.round.base, network_root(task, update), loss)
 
     return propose

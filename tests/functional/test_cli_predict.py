@@ -1,6 +1,7 @@
 """`engram model predict`, `evaluate` and `history`, on a node on which rounds were really played."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,11 @@ def test_predictions(scene: Scene, tmp_path: Path) -> None:
     found = shell.json("model", "evaluate", "--data", str(rows), "--version", "1")
     assert (found["model"], found["version"], found["confusion"]) == (scene.model, 1, [[1, 0], [1, 1]])
     assert "66.67 %" in shell.text("model", "evaluate", scene.model[:6], "--data", str(rows))
+    plain = shell.json("model", "evaluate", "--data", str(rows), "--version", "1", "--engine", "numpy")
+    assert plain == found
+    if find_spec("torch") is None:  # `make test-torch` has the other engines
+        refused = ("model", "evaluate", "--data", str(rows), "--engine", "torch")
+        assert shell.error(*refused) == (65, "engine_missing")
     for item in (*answer["predictions"], *unsure["predictions"]):
         terms = [*item["parts"], *item["rest"].values()]
         assert sum(term["logit"] for term in terms) == max(item["logits"])

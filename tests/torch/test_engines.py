@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from engram.nn.engine import FAST, REFERENCE, Engine
 from engram.nn.evaluate import unstarted
@@ -30,6 +29,7 @@ from engram.nn.selfcheck import first_wrong
 from engram.node.engines import registry
 from engram.node.engines.choosing import choose
 from engram.node.engines.registry import ENGINES
+from engram.node.errors import EngineInexact, EngineMissing
 from engram.primitives.codec import from_json
 from tests.support.nn_samples import (
     BESIDE,
@@ -253,16 +253,18 @@ def test_parameters_are_prepared_once_and_dropped_with_their_arrays(engine: Engi
     assert len(prepared) == 0
 
 
-def test_numpy_computes_what_a_card_has_no_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numpy_computes_what_a_card_has_no_memory_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     engine = engine_of("as a card computes")
 
     def full(*operands: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(torch, "_int_mm", full)
-    with capture_logs() as logs:
-        agree(engine, TWO_LAYERS, network_parameters(TWO_LAYERS), random_features(12, 9))
-    assert {line["engine"] for line in logs if line["log_level"] == "warning"} == {"as a card computes"}
+    agree(engine, TWO_LAYERS, network_parameters(TWO_LAYERS), random_features(12, 9))
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert all("as a card computes" in record.getMessage() for record in caplog.records)
 
 
 def test_a_wrong_bit_disqualifies_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,11 +283,11 @@ def test_a_wrong_bit_disqualifies_the_engine(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delitem(ENGINES, name)
     monkeypatch.setitem(ENGINES, "torch", lambda: engine)
     monkeypatch.setitem(ENGINES, "numpy", lambda: FAST)
-    with capture_logs() as logs:
-        chosen = choose()
+    chosen = choose()
     assert chosen.engine is FAST
     assert list(chosen.wrong) == ["torch"]
-    assert [line["code"] for line in logs if line["log_level"] == "error"] == ["engine_inexact"]
+    with pytest.raises(EngineInexact):
+        choose("torch")
 
 
 def test_auto_weighs_torch_where_the_processor_can() -> None:
@@ -301,8 +303,6 @@ def test_the_card_is_missed_by_name_and_passed_over_by_auto(tmp_path: Path) -> N
     if torch.cuda.is_available():
         pytest.skip("this machine has a graphics card")
     assert "cuda" in choose().absent
-    from engram.node.errors import EngineMissing
-
     with pytest.raises(EngineMissing) as refused:
         choose("cuda")
     assert "driver" in refused.value.message

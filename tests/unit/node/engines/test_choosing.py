@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from engram.nn.gemm import FLOATS, INTEGERS
 from engram.nn.parameters import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.node.config import SETTINGS
-from engram.node.engines import registry
-from engram.node.engines.choosing import choose, wrong_check
+from engram.node.engines import choosing, registry
+from engram.node.engines.choosing import WORTH_MACS, choose, engine_for, tell, wrong_check
 from engram.node.engines.registry import ENGINES
 from engram.node.errors import EngineInexact, EngineMissing
+from engram.node.logs import get_logger
 from tests.support.inexact import inexact, without_last_bit
 
 
@@ -98,6 +99,7 @@ def test_one_wrong_bit_disqualifies_an_engine_with_a_line_of_the_log(
     engines(bad=bad, numpy=FAST)
     with capture_logs() as logs:
         chosen = choose()
+        tell(chosen, get_logger("engine"))
     assert chosen.engine is FAST
     assert list(chosen.wrong) == ["bad"]
     (line,) = (each for each in logs if each["log_level"] == "error")
@@ -113,6 +115,7 @@ def test_if_no_engine_is_exact_plain_integers_remain(engines: Callable[..., None
     engines(numpy=inexact(without_last_bit))
     with capture_logs() as logs:
         chosen = choose()
+        tell(chosen, get_logger("engine"))
     assert chosen.engine is REFERENCE
     assert "slower" in next(line["remedy"] for line in logs if line["event"] == "engine chosen")
 
@@ -147,3 +150,32 @@ def test_a_processor_without_int8_instructions_is_told_so(
 
 def test_numpy_by_name_is_numpy() -> None:
     assert choose("numpy").engine is FAST
+
+
+def test_a_program_without_a_node_is_told_once_of_wrong_engines(
+    engines: Callable[..., None], caplog: pytest.LogCaptureFixture, unknown: None
+) -> None:
+    engines(bad=inexact(without_last_bit), numpy=FAST)
+    assert engine_for("auto") is FAST
+    assert engine_for("auto") is FAST
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert "the engine bad computes wrongly" in record.getMessage()
+
+
+def test_little_work_is_done_by_numpy_without_a_look_at_others(
+    engines: Callable[..., None], unknown: None
+) -> None:
+    quick, slow = NumpyEngine("quick", FLOATS), NumpyEngine("numpy", INTEGERS)
+    engines(quick=quick, numpy=slow)
+    assert engine_for("auto", WORTH_MACS - 1) is slow
+    assert engine_for("auto", WORTH_MACS) is quick
+    assert engine_for("quick", 1) is quick
+
+
+@pytest.fixture
+def unknown() -> Iterator[None]:
+    """No engine has been chosen in this process before, nor is the one of this test known afterwards."""
+    choosing.forget()
+    yield
+    choosing.forget()
