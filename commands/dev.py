@@ -40,6 +40,9 @@ def advance(
 
     Deadlines of rounds are counted in ticks, and each block that is not crowded is one. The blocks hold what
     waits in the mempool, and wait for no program that plays.
+
+    After --phase, the "ticks" of the head are the first tick of the phase in the calendar that `engram round
+    show` prints, or a later one if the phase had begun: the next block stands in the phase.
     """
     if sum(each is not None for each in (blocks, ticks, phase)) > 1:
         raise click.UsageError("--blocks, --ticks and --phase each say how far: give one of them.")

@@ -107,7 +107,8 @@ def show(session: CommandSession, round_: str | None, why: bool) -> None:
     have the loss which its author claims: who sent it, why it failed, and the bond that was lost. Such an
     update is no candidate, so it is not under "why".
 
-    "calendar" gives the first and last tick of each phase; where a phase ends early, the next ones move up.
+    "calendar" gives the first and last tick of each phase; where a phase ends early, the next ones move up. A
+    phase begins after the head whose "ticks" are its first tick.
     "carried" are pots of earlier rounds that were refused; authors get of them the same shares as of the pot.
 
     Every block ticks that leaves half of its room free, unless the blocks before it were so full that fees

@@ -16,7 +16,7 @@ from engram.commands.support.stdin import STDIN, json_argument
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
 
-_TEXTS: Final = ("string", "hex string")
+_TEXTS: Final = ("string", "hex string", "id")
 """Types of parameters whose value is taken as it stands on the command line."""
 
 

@@ -43,7 +43,7 @@ class Head:
     height: int
     id: str
     ticks: int
-    """Of the clock that rounds go by."""
+    """Of the clock that rounds go by: what the next block sees. Calendars of rounds count in them."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,9 @@ class AsyncChain(Connection):
     ) -> Head:
         """Moves the time of a chain without work; returns the new head.
 
-        It makes so many blocks, or lets so many ticks pass, or goes on to a phase of the running round, such
-        as "reveal". Without arguments it makes one block.
+        It makes so many blocks, or lets so many ticks pass, or goes on until the next block stands in a phase
+        of the running round, such as "reveal"; the head's `ticks` are then the first tick of the phase in the
+        round's calendar, or a later one if the phase had begun. Without arguments it makes one block.
 
         It needs the token of the node's data directory. Raises `RemoteError` with the node's code, such as
         `blocks_cost_work` on any other chain, and as `round`.

@@ -10,6 +10,7 @@ from typing import Any, Final
 from engram.consensus.chainspec import ChainSpec, dump_spec
 from engram.node.rpc.headview import HeadView, HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
+from engram.node.rpc.parameters import IdBytes
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.results.chain import BlockResult, HeaderResult, HeadResult
 from engram.node.rpc.results.schemas import Hex
@@ -42,7 +43,7 @@ class ChainMethods:
         return await self.views.threads.run(self._head)
 
     @rpc_method(HeaderResult)
-    async def chain_header(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
+    async def chain_header(self, height: int | None = None, id: IdBytes | None = None) -> dict[str, Any]:
         """The header of a block named by height or id; the head if neither is given."""
         return await self.views.threads.run(lambda: self.render.header(self.views.now().block(height, id)))
 
@@ -52,7 +53,7 @@ class ChainMethods:
         return await self.views.threads.run(self._headers, first, min(count, MAX_HEADERS))
 
     @rpc_method(BlockResult)
-    async def chain_block(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
+    async def chain_block(self, height: int | None = None, id: IdBytes | None = None) -> dict[str, Any]:
         """A block with its transactions decoded and their receipts; the head if none is named."""
         return await self.views.threads.run(self._block, height, id)
 

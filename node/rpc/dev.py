@@ -18,6 +18,7 @@ from engram.node.mempool.mempool import Mempool
 from engram.node.mining.mining import Mining
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
+from engram.node.rpc.parameters import IdBytes
 from engram.node.rpc.render import Renderer, span_name
 from engram.node.rpc.results.chain import HeadResult
 from engram.p2p.manager import PeerManager
@@ -46,15 +47,16 @@ class DevMethods:
         blocks: int | None = None,
         ticks: int | None = None,
         phase: str | None = None,
-        round: bytes | None = None,
+        round: IdBytes | None = None,
     ) -> dict[str, Any]:
         """Make blocks now: so many, or until the round clock has gone on by so many ticks, or until the next
         block stands in a phase of a round. The new head, as `chain_head` gives it.
 
         Exactly one of `blocks`, `ticks` and `phase` is given. `phase` is a word such as "reveal" or "commit",
         which means the next one, or a name of the round's calendar such as "commit_1"; `round` says whose.
-        A phase in which the next block stands already needs no block. The blocks hold what waits in the
-        mempool, and wait for no program that holds blocks. One request makes at most 10,000 blocks.
+        A phase in which the next block stands already needs no block; else the `ticks` of the new head are
+        the first tick that the round's calendar gives the phase. The blocks hold what waits in the mempool,
+        and wait for no program that holds blocks. One request makes at most 10,000 blocks.
         """
         self._check_free()
         given = [each for each in (blocks, ticks, phase) if each is not None]
@@ -82,7 +84,7 @@ class DevMethods:
         return await self.views.threads.run(self._head)
 
     @rpc_method(HeadResult, admin=True)
-    async def dev_revert(self, id: bytes) -> dict[str, Any]:
+    async def dev_revert(self, id: IdBytes) -> dict[str, Any]:
         """Take the chain back to one of its blocks; the new head. What came after is gone for good.
 
         The mempool is emptied; transactions of the blocks that are gone count as dropped, with the code

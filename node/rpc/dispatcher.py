@@ -18,17 +18,16 @@ from engram.node.rpc.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
-    JSON_NAMES,
     METHOD_NOT_FOUND,
     REPLY_TOO_LARGE,
     TOO_BUSY,
     UNAUTHORIZED,
     Method,
-    Parameter,
     RpcFault,
     method_table,
 )
 from engram.node.rpc.jsontext import LEAST_INTEGER, MOST_INTEGER, Unusable, first_unusable, read_json
+from engram.node.rpc.parameters import ID_BYTES, IdForm, Parameter
 from engram.primitives.errors import ChainError
 
 MAX_BATCH: Final = 100
@@ -197,8 +196,8 @@ def _value(parameter: Parameter, value: Any) -> Any:
         return None
     fault = RpcFault(
         INVALID_PARAMS,
-        f"{parameter.name} must be of type {JSON_NAMES[parameter.kind]}",
-        expected=JSON_NAMES[parameter.kind],
+        f"{parameter.name} must be of type {parameter.type_name}",
+        expected=parameter.expected,
         got=_shown(value),
     )
     unusable = first_unusable(value) if isinstance(value, list | Unusable) else None
@@ -212,6 +211,8 @@ def _value(parameter: Parameter, value: Any) -> Any:
         except ValueError:
             raise fault from None
         if 2 * len(raw) != len(value):  # Python's own reading skips blanks
+            raise fault
+        if isinstance(parameter.form, IdForm) and len(raw) != ID_BYTES:
             raise fault
         return raw
     if parameter.kind is int and is_decimal(value):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from engram.node.errors import BeginningInvalid
 from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.chainlog import ChainLog
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
+from engram.node.rpc.parameters import WordForm
 from engram.node.rpc.results.chain import ReorganisationResult
 from engram.node.rpc.results.schemas import Id
 from engram.node.storage.schema import INDEX, TRANSACTION
@@ -21,6 +22,8 @@ LEAST_DIGITS: Final = 4
 MOST_FOUND: Final = 10
 _ID_DIGITS: Final = 64
 _PREFIXES: Final = {"block": INDEX, "transaction": TRANSACTION}
+
+KindOfId = Annotated[str, WordForm(tuple(_PREFIXES))]
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class FindMethods:
     log: ChainLog
 
     @rpc_method(list[Id])
-    async def chain_find(self, kind: str, beginning: str) -> list[str]:
+    async def chain_find(self, kind: KindOfId, beginning: str) -> list[str]:
         """The ids, at most 10, that begin with these hexadecimal digits, of which there must be 4.
 
         `kind` is block or transaction. Blocks of losing branches are found, too, and transactions of the

@@ -1,21 +1,21 @@
 """What JSON-RPC methods are: their table, their parameters, the errors that the protocol itself gives.
 
 `dispatcher` answers requests from them. A method is an async function whose annotations are its parameters'
-types: `int`, `bool`, `str`, `bytes` (hexadecimal on the wire), `list`, and each of these `| None` with a
-default. A last parameter like `*topics: str` takes all further values by position, or a list by its name.
-The first line of the function's docstring is its description.
+types, see `parameters`; those that can be null have a default. A last parameter like `*topics: str` takes all
+further values by position, or a list by its name. The first line of the function's docstring is its
+description.
 """
 
 from __future__ import annotations
 
 import inspect
-import types
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from engram.node.decimals import with_decimals
+from engram.node.rpc.parameters import Parameter, parameter_type
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = (
     -32700,
@@ -45,14 +45,6 @@ Handler = Callable[..., Awaitable[Any]]
 F = TypeVar("F", bound=Handler)
 MARK: Final = "rpc_method"
 """Under this name a marked function keeps how it is marked."""
-JSON_NAMES: Final[Mapping[type, str]] = {
-    int: "integer",
-    bool: "boolean",
-    str: "string",
-    bytes: "hex string",
-    list: "array",
-}
-"""What a parameter's type is called to clients."""
 
 
 class RpcFault(Exception):
@@ -74,18 +66,6 @@ class RpcFault(Exception):
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """One named parameter of a method."""
-
-    name: str
-    kind: type
-    optional: bool
-    required: bool
-    rest: bool = False
-    """Whether it takes all further values by position."""
-
-
-@dataclass(frozen=True)
 class Method:
     """A callable method and what may call it."""
 
@@ -103,7 +83,7 @@ class Method:
     def to_json(self) -> dict[str, object]:
         """The method as a listing shows it."""
         params = [
-            {"name": p.name, "type": JSON_NAMES[p.kind], "required": p.required, "nullable": p.optional}
+            {"name": p.name, "type": p.type_name, "required": p.required, "nullable": p.optional}
             for p in self.parameters
         ]
         return {"name": self.name, "params": params, "summary": self.summary, "admin": self.admin}
@@ -138,22 +118,14 @@ def method_of(
     """Describe `handler` from its signature. Raises TypeError at start-up for an annotation that JSON
     cannot carry.
     """
-    hints = typing.get_type_hints(handler)
+    hints = typing.get_type_hints(handler, include_extras=True)
     parameters = []
     for item in inspect.signature(handler).parameters.values():
-        kind, optional = _plain_type(hints[item.name])
-        needed = item.default is inspect.Parameter.empty
-        parameters.append(Parameter(item.name, kind, optional, needed, item.kind is item.VAR_POSITIONAL))
+        kind, form, optional = parameter_type(hints[item.name])
+        needed, rest = item.default is inspect.Parameter.empty, item.kind is item.VAR_POSITIONAL
+        parameters.append(Parameter(item.name, kind, optional, needed, rest, form))
     summary = (handler.__doc__ or "").strip().splitlines()[0]
     return Method(name, handler, tuple(parameters), summary, admin, changes or admin, result)
-
-
-def _plain_type(hint: Any) -> tuple[type, bool]:
-    members = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    plain = [typing.get_origin(m) or m for m in members if m is not type(None)]
-    if len(plain) != 1 or plain[0] not in JSON_NAMES:
-        raise TypeError(f"JSON cannot carry {hint}")
-    return plain[0], len(plain) != len(members)
 
 
 def method_table(methods: Iterable[Method]) -> dict[str, Method]:

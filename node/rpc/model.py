@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from engram.node.rpc.explain import explain, layer_kinds, lineage, predict, summary
+from engram.node.rpc.explain import MAX_ROWS, explain, layer_kinds, lineage, predict, summary
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, RpcFault, rpc_method
+from engram.node.rpc.parameters import ID, IdBytes, ListForm
 from engram.node.rpc.proofs import CONFIRMATIONS, build_bundle, bundle_file
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.results.model import (
@@ -29,6 +30,11 @@ from engram.statemachine.rounds.records import RoundKind
 R = TypeVar("R", bound=Record)
 
 MAX_CONTENTS: Final = 256
+FeatureRows = Annotated[
+    list[list[int]],
+    ListForm({"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}, 1, MAX_ROWS),
+]
+ContentIds = Annotated[list[str], ListForm(ID.schema, 0, MAX_CONTENTS)]
 """The most contents in one call of `part_bytes`: a round has at most so many parts."""
 HASH_BYTES: Final = len(ZERO_HASH)
 
@@ -48,12 +54,12 @@ class ModelMethods:
         return await self.views.threads.run(self._list, Model)
 
     @rpc_method(Model)
-    async def model_get(self, id: bytes) -> dict[str, Any]:
+    async def model_get(self, id: IdBytes) -> dict[str, Any]:
         """One model: its rules, its current version, its retention parts."""
         return await self.views.threads.run(lambda: self.render.record(self.views.now().state.get(Model, id)))
 
     @rpc_method(VersionWithLineage)
-    async def model_version(self, id: bytes, number: int | None = None) -> dict[str, Any]:
+    async def model_version(self, id: IdBytes, number: int | None = None) -> dict[str, Any]:
         """A version of a model, by default the current one, with the roots of all versions up to it.
 
         `layers` are the widths of all layers, the inputs first; `layer_kinds` says of each further one what
@@ -62,33 +68,33 @@ class ModelMethods:
         return await self.views.threads.run(self._version, id, number)
 
     @rpc_method(list[VersionResult])
-    async def model_versions(self, id: bytes) -> list[dict[str, Any]]:
+    async def model_versions(self, id: IdBytes) -> list[dict[str, Any]]:
         """All versions of a model, from its founding on, without their lineage."""
         return await self.views.threads.run(self._versions, id)
 
     @rpc_method(list[ScoreEntry])
-    async def model_scores(self, id: bytes) -> list[dict[str, Any]]:
+    async def model_scores(self, id: IdBytes) -> list[dict[str, Any]]:
         """The ledger: what each version of a model scored on each part."""
         return await self.views.threads.run(self._list, ScoreEntry, id)
 
     @rpc_method(list[Badge])
-    async def model_badges(self, id: bytes) -> list[dict[str, Any]]:
+    async def model_badges(self, id: IdBytes) -> list[dict[str, Any]]:
         """The badges given for work on a model."""
         return await self.views.threads.run(self._list, Badge, id)
 
     @rpc_method(list[Reputation])
-    async def model_reputation(self, id: bytes) -> list[dict[str, Any]]:
+    async def model_reputation(self, id: IdBytes) -> list[dict[str, Any]]:
         """Who removed how much of a model's sealed loss."""
         return await self.views.threads.run(self._list, Reputation, id)
 
     @rpc_method(list[Hex])
-    async def model_line(self, id: bytes, version: int | None = None) -> list[str]:
+    async def model_line(self, id: IdBytes, version: int | None = None) -> list[str]:
         """What a version's network is made of: encoded additions, from a whole network to its last growth."""
         return await self.views.threads.run(self._line, id, version)
 
     @rpc_method(PredictionsResult)
     async def model_predict(
-        self, id: bytes, rows: list[list[int]], version: int | None = None, explain: bool = False
+        self, id: IdBytes, rows: FeatureRows, version: int | None = None, explain: bool = False
     ) -> dict[str, Any]:
         """What a version sees in rows of features 0 to 255: classes, probabilities, logits, whose neurons.
 
@@ -106,9 +112,9 @@ class ModelMethods:
     @rpc_method(ProofResult)
     async def model_prove(
         self,
-        id: bytes,
+        id: IdBytes,
         version: int | None = None,
-        checkpoint: bytes | None = None,
+        checkpoint: IdBytes | None = None,
         confirmations: int = CONFIRMATIONS,
     ) -> dict[str, Any]:
         """A proof bundle of a version, from genesis or from a block that the verifier trusts."""
@@ -118,12 +124,12 @@ class ModelMethods:
             )
 
     @rpc_method(Part)
-    async def part_get(self, id: bytes) -> dict[str, Any]:
+    async def part_get(self, id: IdBytes) -> dict[str, Any]:
         """A revealed data part; its bytes are the blob that it names."""
         return await self.views.threads.run(lambda: self.render.record(self.views.now().state.get(Part, id)))
 
     @rpc_method(list[PublicPart])
-    async def part_bytes(self, contents: list[str]) -> list[dict[str, Any]]:
+    async def part_bytes(self, contents: ContentIds) -> list[dict[str, Any]]:
         """Since which tick the bytes of parts are public, whatever their salt; null if they are not.
 
         `contents` are the ids of the bytes as blobs. They are hashes without a salt: who can guess the rows

@@ -26,7 +26,6 @@ from engram.node.rpc.jsonrpc import (
     TOO_BUSY,
     UNAUTHORIZED,
     Method,
-    Parameter,
     method_of,
 )
 from engram.node.rpc.results.model import HeadEvent, RoundEvent, TransactionEvent, VersionEvent
@@ -39,6 +38,8 @@ from engram.primitives.version import VERSION
 
 OPENRPC: Final = "1.3.2"
 """Version of the OpenRPC specification."""
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+"""The draft of JSON Schema by which every schema of the document is written."""
 DISCOVER: Final = "rpc.discover"
 TOPIC_TYPES: Final[Mapping[str, Any]] = {
     "heads": HeadEvent,
@@ -80,14 +81,6 @@ _ERRORS: Final[Mapping[str, Json]] = {
 }
 _OF_NO_METHOD: Final = ("parse_error", "invalid_request", "method_not_found")
 """Errors of requests that reach no method."""
-_SCHEMAS: Final[Mapping[type, Json]] = {
-    int: {"type": "integer"},
-    bool: {"type": "boolean"},
-    str: {"type": "string"},
-    bytes: {"type": "string", "pattern": "^([0-9a-fA-F]{2})*$"},
-    list: {"type": "array"},
-}
-"""Of parameters."""
 
 
 class Discovery:
@@ -108,7 +101,7 @@ def document(table: Mapping[str, Method]) -> Json:
     described = [_method(table[name], shapes) for name in sorted(table)]
     described += [{**_method(each, shapes), "x-transport": "websocket"} for each in session_methods()]
     topics = [
-        {"name": name, "description": TOPIC_TEXTS[name], "schema": shapes.schema(TOPIC_TYPES[name])}
+        {"name": name, "description": TOPIC_TEXTS[name], "schema": _rooted(shapes.schema(TOPIC_TYPES[name]))}
         for name in TOPICS
     ]
     return {
@@ -124,8 +117,9 @@ def document(table: Mapping[str, Method]) -> Json:
         "components": {
             "errors": {name: dict(error) for name, error in _ERRORS.items()},
             "schemas": {
-                "Refusal": _refusal(),
+                "Refusal": _rooted(_refusal()),
                 "Decimal": {
+                    "$schema": DIALECT,
                     "type": "string",
                     "pattern": DECIMAL_PATTERN,
                     "description": "An integer as text, because many programs read JSON numbers beyond "
@@ -133,7 +127,7 @@ def document(table: Mapping[str, Method]) -> Json:
                     "lists always have this form, small values, too, and so do the integers in lists of "
                     "these names. As a parameter, any integer may be given as a number or as text.",
                 },
-                **dict(sorted(shapes.definitions.items())),
+                **{name: _rooted(shape) for name, shape in sorted(shapes.definitions.items())},
             },
         },
         "x-decimal-fields": sorted(DECIMAL_FIELDS),
@@ -156,29 +150,19 @@ def _method(method: Method, shapes: SchemaBuilder) -> Json:
             {
                 "name": each.name,
                 "required": each.required or each.rest,
-                "schema": _parameter(each),
+                "schema": _rooted(each.schema()),
             }
             for each in method.parameters
         ],
-        "result": {"name": "result", "schema": shapes.schema(method.result)},
+        "result": {"name": "result", "schema": _rooted(shapes.schema(method.result))},
         "errors": [{"$ref": f"#/components/errors/{name}"} for name in names],
         "x-admin": method.admin,
     }
 
 
-def _parameter(parameter: Parameter) -> Json:
-    """The schema of a parameter; for one that takes all further values by position, of their list."""
-    schema = dict(_SCHEMAS[parameter.kind])
-    if parameter.kind is int:
-        schema = {"type": ["integer", "string"], "pattern": DECIMAL_PATTERN}
-    if parameter.rest:
-        return {"type": "array", "items": schema, "minItems": 1}
-    return _nullable(schema) if parameter.optional else schema
-
-
-def _nullable(schema: Json) -> Json:
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    return {**schema, "type": [*kinds, "null"]}
+def _rooted(schema: Json) -> Json:
+    """A schema that says by which draft of JSON Schema it is written: OpenRPC means an older one else."""
+    return {"$schema": DIALECT, **schema}
 
 
 def _refusal() -> Json:

@@ -9,6 +9,7 @@ from engram.node.rpc.failures import failures
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.outcomes import due_text, outcomes, reasons
+from engram.node.rpc.parameters import IdBytes
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.results.model import FailuresResult, OutcomesResult, RoundShown, VerdictResult
 from engram.node.rpc.verdicts import verdicts
@@ -23,32 +24,32 @@ class RoundMethods:
     render: Renderer
 
     @rpc_method(list[RoundShown])
-    async def round_list(self, model: bytes | None = None) -> list[dict[str, Any]]:
+    async def round_list(self, model: IdBytes | None = None) -> list[dict[str, Any]]:
         """Every round of the chain, or of one model, with phase and calendar."""
         return await self.views.threads.run(self._rounds, model)
 
     @rpc_method(RoundShown)
-    async def round_get(self, id: bytes) -> dict[str, Any]:
+    async def round_get(self, id: IdBytes) -> dict[str, Any]:
         """One round: terms, parts, results, phase of the next block, calendar."""
         return await self.views.threads.run(self._round, id)
 
     @rpc_method(list[Candidate])
-    async def round_candidates(self, id: bytes) -> list[dict[str, Any]]:
+    async def round_candidates(self, id: IdBytes) -> list[dict[str, Any]]:
         """The candidates of a round, which are verified updates below the baseline, as long as they stand."""
         return await self.views.threads.run(self._of_round, Candidate, id)
 
     @rpc_method(list[Commit])
-    async def round_commits(self, id: bytes) -> list[dict[str, Any]]:
+    async def round_commits(self, id: IdBytes) -> list[dict[str, Any]]:
         """The updates that authors have committed to and not revealed."""
         return await self.views.threads.run(self._of_round, Commit, id)
 
     @rpc_method(list[VerdictResult])
-    async def round_verdicts(self, id: bytes) -> list[dict[str, Any]]:
+    async def round_verdicts(self, id: IdBytes) -> list[dict[str, Any]]:
         """How each candidate of a round does, or did at its end, by the tests that decide it."""
         return await self.views.slow.run(lambda: verdicts(self.views.now(), self.render, id))
 
     @rpc_method(OutcomesResult)
-    async def round_outcomes(self, id: bytes) -> dict[str, Any]:
+    async def round_outcomes(self, id: IdBytes) -> dict[str, Any]:
         """What came of each update of a round and why, in codes and words, and what waits to be settled.
 
         `updates` has a line for each candidate and each commit that was not revealed: what it was `paid`, the
@@ -59,7 +60,7 @@ class RoundMethods:
         return await self.views.slow.run(self._outcomes, id)
 
     @rpc_method(FailuresResult)
-    async def round_failures(self, id: bytes, first: int | None = None) -> dict[str, Any]:
+    async def round_failures(self, id: IdBytes, first: int | None = None) -> dict[str, Any]:
         """The transactions of a round that failed in their block, such as a claim of a loss that the update
         does not have: who sent it, what it tried, why it failed, and the bond that was burned.
 

@@ -10,11 +10,12 @@ import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MethodType
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
 
 from engram.node.rpc.dispatcher import Dispatcher
 from engram.node.rpc.events import TOPICS, EventHub, Subscription
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, MARK, Method, RpcFault, method_of, methods_of, rpc_method
+from engram.node.rpc.parameters import WordForm
 
 TOO_SLOW: Final = b"subscriber too slow"
 """Why a client's connection is closed that has fallen too far behind its events."""
@@ -78,7 +79,7 @@ class EventSession:
             self._end(identity)
 
     @rpc_method(str)
-    async def subscribe(self, *topics: str) -> str:
+    async def subscribe(self, *topics: Annotated[str, WordForm(TOPICS)]) -> str:
         """Send the events of topics from now on, each as a notification `subscription` with `params`
         {subscription, topic, result}. A connection hears a topic by one subscription only. A client that
         reads too slowly is disconnected with status 1008.

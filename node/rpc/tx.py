@@ -12,6 +12,7 @@ from engram.node.mempool.pool import PooledTx
 from engram.node.offers import offer_for
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
+from engram.node.rpc.parameters import IdBytes
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.results.chain import (
     EstimateResult,
@@ -72,7 +73,7 @@ class TransactionMethods:
         return {"txid": outcome.txid.hex(), "known": known}
 
     @rpc_method(StatusResult)
-    async def tx_status(self, txid: bytes) -> dict[str, Any]:
+    async def tx_status(self, txid: IdBytes) -> dict[str, Any]:
         """How a transaction stands: pending, included, failed, dropped or unknown; with its receipt, or the
         code of what a pending one waits for.
         """
@@ -88,7 +89,7 @@ class TransactionMethods:
         return _status("dropped", code) if code else _status("unknown")
 
     @rpc_method(FoundTransaction)
-    async def tx_get(self, txid: bytes) -> dict[str, Any]:
+    async def tx_get(self, txid: IdBytes) -> dict[str, Any]:
         """A transaction of the best chain or the mempool: its bytes, and decoded."""
         included = await self.views.threads.run(self._included, txid)
         tx = included.tx if included is not None else self.mempool.get(txid)

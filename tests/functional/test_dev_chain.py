@@ -89,8 +89,11 @@ def test_time_is_moved_by_blocks_ticks_and_phases(tmp_path: Path) -> None:
         assert alice.head().ticks == before.ticks + 3
         opened = alice.open_round(data.features[:300], data.labels[:300], bounty=5)
         for phase in ("draw", "reveal", "commit", "update_0", "closed"):
-            alice.advance(phase=phase)
-            assert alice.call("round_get", id=opened.id)["phase"] == phase.removesuffix("_0")
+            head = alice.advance(phase=phase)
+            found = alice.call("round_get", id=opened.id)
+            assert found["phase"] == phase.removesuffix("_0")
+            first, _ = found["calendar"]["commit_0" if phase == "commit" else phase]
+            assert head.ticks == found["tick"] == first, "one clock, in a head and in a calendar"
         at_end = alice.head()
         assert alice.advance(phase="closed") == at_end, "the next block stands there already"
         with pytest.raises(RemoteError) as past:

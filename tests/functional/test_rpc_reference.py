@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import tempfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -17,10 +18,13 @@ from engram.node.rpc import refusals
 from engram.node.rpc.events import TOPICS
 from engram.node.rpc.jsonrpc import CHAIN_ERROR, CODES
 from engram.node.rpc.openrpc import TOPIC_TEXTS
+from engram.node.rpc.parameters import ID
 from engram.node.rpc.results.units import UNITS
 from tests.support.cli import Shell
 from tests.support.dev_node import address_of, served_shell
 from tests.support.faults import inputs
+from tests.support.rpc_examples import FILE as EXAMPLES
+from tests.support.rpc_examples import record
 from tests.support.rpc_page import page
 from tests.support.rpc_reference import FILE, PAGE, reference
 
@@ -43,9 +47,13 @@ def document(shell: Shell) -> dict[str, Any]:
 
 def fits(value: Any, schema: dict[str, Any], document: dict[str, Any]) -> bool:
     """Whether a result that the client has read is sent as the served document says."""
+    return holds(with_decimals(value), schema, document)
+
+
+def holds(value: Any, schema: dict[str, Any], document: dict[str, Any]) -> bool:
+    """Whether a value as it is sent is of this schema of the served document."""
     whole = {**schema, "components": document["components"]}
-    wrong = next(Draft202012Validator(whole).iter_errors(with_decimals(value)), None)
-    return wrong is None
+    return next(Draft202012Validator(whole).iter_errors(value), None) is None
 
 
 def methods(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -187,6 +195,72 @@ def test_results_and_errors_are_as_described(shell: Shell, document: dict[str, A
                 known = code in (*named["enum"], "invalid_params") or re.match(of_records["pattern"], code)
                 assert known, f"{name}: {code}"
     assert len(answered) > 20
+
+
+def test_every_schema_says_by_which_draft_it_is_written(document: dict[str, Any]) -> None:
+    """OpenRPC means an older draft, in which `prefixItems` says nothing."""
+    told = [param["schema"] for each in document["methods"] for param in each["params"]]
+    told += [each["result"]["schema"] for each in document["methods"]]
+    told += [topic["schema"] for topic in document["x-topics"]]
+    told += document["components"]["schemas"].values()
+    assert {schema["$schema"] for schema in told} == {Draft202012Validator.META_SCHEMA["$id"]}
+
+
+def test_an_id_of_another_length_is_refused_by_its_name(shell: Shell, document: dict[str, Any]) -> None:
+    """Seen: an id that was cut short was looked for, and the answer was that there is no such model."""
+    tried = 0
+    for name, each in methods(document).items():
+        for param in each["params"]:
+            if param["schema"].get("pattern") != ID.schema["pattern"]:
+                continue
+            nowhere = {one["name"]: _of(one["schema"]) for one in each["params"] if one["required"]}
+            for wrong in (NOWHERE[:-2], NOWHERE + "00", "", "zz" * 32):
+                words = json.dumps({**nowhere, param["name"]: wrong})
+                told = json.loads(shell.run("rpc", name, "-", "--json", typed=words).stdout)["error"]
+                assert told["code"] == "invalid_params", (name, wrong)
+                assert told["message"] == f"{param['name']} must be of type id"
+                assert told["expected"] == "64 hexadecimal digits"
+            tried += 1
+    assert tried > 20
+
+
+def test_a_list_of_more_or_other_items_than_its_schema_says_is_refused(
+    shell: Shell, document: dict[str, Any]
+) -> None:
+    bare = [
+        (each["name"], param["name"])
+        for each in document["methods"]
+        for param in each["params"]
+        if param["schema"]["type"] == "array" and "items" not in param["schema"]
+    ]
+    assert bare == [], "every list says what it holds"
+    contents = methods(document)["part_bytes"]["params"][0]["schema"]
+    most, item = contents["maxItems"], NOWHERE
+    assert len(shell.json("rpc", "part_bytes", "-", typed=json.dumps([[item] * most]))) == most
+    for wrong in ([item] * (most + 1), ["ab"], [7], [item[:-1]]):
+        assert shell.error("rpc", "part_bytes", "-", typed=json.dumps([wrong]))[1] == "invalid_params"
+
+
+def test_every_method_has_an_example_of_the_form_that_it_says(document: dict[str, Any]) -> None:
+    """They are recorded: where a method has changed, `python -m tests.support.rpc_examples` records anew."""
+    examples = json.loads(EXAMPLES.read_text())
+    assert examples.keys() == {each["name"] for each in document["methods"]}
+    for each in document["methods"]:
+        example, known = examples[each["name"]], {param["name"]: param for param in each["params"]}
+        assert holds(example["result"], each["result"]["schema"], document), each["name"]
+        assert set(example["params"]) <= set(known), each["name"]
+        assert {name for name, param in known.items() if param["required"]} <= set(example["params"])
+        for name, value in example["params"].items():
+            assert holds(value, known[name]["schema"], document), (each["name"], name)
+
+
+def test_examples_are_recorded_on_nodes_and_name_no_folder_of_theirs() -> None:
+    found = record()
+    kept = json.loads(EXAMPLES.read_text())
+    assert {name: set(each["params"]) for name, each in found.items()} == {
+        name: set(each["params"]) for name, each in kept.items()
+    }
+    assert tempfile.gettempdir() + "/" not in json.dumps(found)
 
 
 def test_no_bare_integer_of_a_reply_is_beyond_what_javascript_holds(shell: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -10,10 +11,13 @@ from engram.node.client import call_once
 from engram.node.config import Config
 from engram.node.decimals import DECIMAL_PATTERN
 from engram.node.rpc.openrpc import DISCOVER
+from engram.node.rpc.parameters import ID as PARAMETER_ID
 from engram.node.rpc.results.schemas import ADDRESS, CODE, HEX, ID
 from engram.node.threaded import running_node
 from tests.support.dev_node import dev_spec
+from tests.support.rpc_examples import FILE as EXAMPLES
 from tests.support.rpc_page import page
+from tests.support.rpc_shown import shown
 from tests.support.source_tree import ROOT
 
 FILE: Final = ROOT / "docs/rpc/reference.md"
@@ -25,10 +29,14 @@ Written by `python -m tests.support.rpc_reference` from the document that a node
 
 Requests are JSON-RPC 2.0: by POST to `/`, or over a WebSocket at `/ws`, where a client can also subscribe
 to topics. Methods marked *admin* need the header `Authorization: Bearer TOKEN` with the token in the file
-`rpc.token` of the data directory. Ids and bytes are hexadecimal text; amounts are sparks, of which a coin has
+`rpc.token` of the data directory. An id is 64 hexadecimal digits; a parameter that is one takes no other
+length. Ids and bytes are hexadecimal text; amounts are sparks, of which a coin has
 100,000,000. Kinds, statuses and policies are numbers in records of the chain, and words in the events of
 topics. What a method gives is described under it; the objects of which it consists stand at the end, each
 with its fields, their types and units, and what they mean. The served document has the same as JSON Schemas.
+The examples are answers of real nodes, recorded by `python -m tests.support.rpc_examples`: `params` is what a
+request had, where it had any. Here long texts and lists are cut, which `…` shows; `docs/rpc/examples.json`
+has them whole.
 
     curl -s http://127.0.0.1:8645/ -H 'Content-Type: application/json' \\
       -d '{"jsonrpc": "2.0", "id": 1, "method": "chain_header", "params": {"height": 0}}'
@@ -77,6 +85,7 @@ _WIDTH: Final = 140
 _FORMS: Final = {
     DECIMAL_PATTERN: "decimal text",
     ID.pattern: "id",
+    PARAMETER_ID.schema["pattern"]: "id",
     ADDRESS.pattern: "address",
     CODE.pattern: "code",
 }
@@ -100,12 +109,14 @@ def served() -> dict[str, Any]:
 
 
 def reference(document: dict[str, Any]) -> str:
-    """The reference as Markdown."""
-    parts = [_HEAD]
+    """The reference as Markdown, with the examples that `rpc_examples` has recorded."""
+    parts, examples = [_HEAD], json.loads(EXAMPLES.read_text())
     groups = sorted({_group(each) for each in document["methods"]})
     for group in groups:
         parts.append(f"## {group}\n")
-        parts += [_method(each) for each in document["methods"] if _group(each) == group]
+        parts += [
+            _method(each, examples[each["name"]]) for each in document["methods"] if _group(each) == group
+        ]
     parts.append("## Topics\n\n| topic | events | |\n|---|---|---|")
     parts += [
         f"| `{topic['name']}` | {_type(topic['schema'])} | {topic['description']} |"
@@ -143,7 +154,7 @@ def _group(method: dict[str, Any]) -> str:
     return "WebSocket" if "x-transport" in method else name.replace(".", "_").partition("_")[0]
 
 
-def _method(method: dict[str, Any]) -> str:
+def _method(method: dict[str, Any], example: dict[str, Any]) -> str:
     admin = " *(admin)*" if method["x-admin"] else ""
     lines = [f"### {method['name']}{admin}\n"]
     for paragraph in method["description"].split("\n\n"):
@@ -154,7 +165,7 @@ def _method(method: dict[str, Any]) -> str:
             needed = "required" if each["required"] else "optional"
             lines.append(f"| `{each['name']}` | {_type(each['schema'])} | {needed} |")
         lines.append("")
-    lines.append(f"Result: {_type(method['result']['schema'])}.\n")
+    lines += [f"Result: {_type(method['result']['schema'])}.\n", "Example:\n", *shown(example), ""]
     return "\n".join(lines)
 
 
@@ -171,8 +182,10 @@ def _type(schema: dict[str, Any]) -> str:
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     text = " or ".join(dict.fromkeys(_plain(str(kind), schema) for kind in kinds))
     if "items" in schema:
-        item = _type(schema["items"])
-        return f"{text} of {item}" if item.startswith("`") or " or " in item else f"{text} of {_plural(item)}"
+        item, text = _type(schema["items"]), f"{text}{_how_many(schema)}"
+        joined = " of" if text == "array" else ""
+        named = item.startswith("`") or " or " in item
+        return f"{text}{joined} {item if named else _plural(item)}"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"{text} of {_plural(_type(schema['additionalProperties']))} by names"
     return text
@@ -186,10 +199,22 @@ def _plain(kind: str, schema: dict[str, Any]) -> str:
     if kind == "string" and "pattern" in schema:
         kind = _FORMS.get(schema["pattern"], "hexadecimal text")
     unit = schema.get("x-unit")
+    if unit is None and "minimum" in schema:
+        unit = f"{schema['minimum']} to {schema['maximum']}"
     return kind if unit is None else f"{kind} ({unit})"
 
 
+def _how_many(schema: dict[str, Any]) -> str:
+    """How many items a list may have, where that is said."""
+    least, most = schema.get("minItems", 0), schema.get("maxItems")
+    if most is None:
+        return f" of at least {least}" if least else ""
+    return f" of {least} to {most:,}" if least else f" of at most {most:,}"
+
+
 def _plural(text: str) -> str:
+    if text.startswith("array "):
+        return f"arrays {text.removeprefix('array ')}"
     word, mark, rest = text.partition(" (")
     return f"{word}{'' if word.endswith('text') or '`' in word else 's'}{mark}{rest}"
 

@@ -36,7 +36,8 @@ class HeadResult(TypedDict):
     """The header of the best block, and the clock after it."""
 
     ticks: int
-    """Ticks of the round clock since genesis."""
+    """Ticks of the round clock after this block: the `tick` that transactions of the next block see, in which
+    the calendars of rounds count."""
     exponent: int
     """x: every minimum fee is (9/8)^x of what it is on a chain without congestion."""
 

@@ -144,7 +144,8 @@ class RoundShown(TypedDict):
     independent: bool
     """Whether a witness has opened a part, of which the opener did not know the rows."""
     calendar: dict[str, list[int | None]]
-    """First and last tick of each phase; those of epochs end with the epoch, such as `commit_0`."""
+    """First and last `tick` of each phase; phases of an epoch end with its number, such as `commit_0`. After
+    a head whose `ticks` are the first one, the next block stands in the phase."""
 
 
 class EarnedShare(TypedDict):

@@ -1,0 +1,55 @@
+"""Shows a recorded example of a method in a few lines: long texts and lists are cut, and say so by `…`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+WIDTH: Final = 110
+LONGEST: Final = 72
+"""Letters of a text; an id is shorter."""
+MOST_ITEMS: Final = 2
+MOST_LINES: Final = 36
+
+
+def shown(example: dict[str, Any]) -> list[str]:
+    """The request's params, if it has any, and the result, as lines of a code block."""
+    params = _lines(_cut(example["params"]), 4) if example["params"] else []
+    result = _lines(_cut(example["result"]), 4)
+    if len(result) > MOST_LINES:
+        result = [*result[: MOST_LINES - 1], "    …"]
+    return [*(["    params"] if params else []), *params, "    result", *result]
+
+
+def _cut(value: Any) -> Any:
+    match value:
+        case str() if len(value) > LONGEST:
+            return f"{value[:LONGEST]}…"
+        case dict():
+            return {name: _cut(item) for name, item in value.items()}
+        case list() if len(value) > MOST_ITEMS and any(isinstance(item, dict | list | str) for item in value):
+            return [*map(_cut, value[:MOST_ITEMS]), "…"]
+        case list():
+            return [_cut(item) for item in value]
+        case _:
+            return value
+
+
+def _lines(value: Any, indent: int, before: str = "", after: str = "") -> list[str]:
+    """A JSON value on one line if it fits, else its parts on lines of their own, as many on each as fit."""
+    margin = " " * indent
+    flat = f"{margin}{before}{json.dumps(value, ensure_ascii=False)}{after}"
+    if len(flat) <= WIDTH or not isinstance(value, dict | list) or not value:
+        return [flat]
+    parts = list(value.items()) if isinstance(value, dict) else [("", item) for item in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    lines, is_open = [f"{margin}{before}{opening}"], False
+    for number, (name, item) in enumerate(parts, 1):
+        told = f"{json.dumps(name)}: " if name else ""
+        made = _lines(item, indent + 2, told, "," if number < len(parts) else "")
+        if is_open and len(made) == 1 and len(lines[-1]) + len(made[0].strip()) < WIDTH:
+            lines[-1] = f"{lines[-1]} {made[0].strip()}"
+        else:
+            lines += made
+        is_open = len(made) == 1
+    return [*lines, f"{margin}{closing}{after}"]
