@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,12 +15,14 @@ import click
 from engram.commands.support.completion import complete_keys
 from engram.commands.support.founding import yes_option
 from engram.commands.support.lookup import model_argument
+from engram.commands.support.model_options import ASSUMED, claim_words, refuse_unused, with_model_options
 from engram.commands.support.odds import founding_words, memory_odds, plain_odds
 from engram.commands.support.options import Command, is_given, refuse_given, with_key, with_session
-from engram.commands.support.param_types import LIMITS_OF_GROWTH, WIDTHS, WINDOW_LENGTHS, FractionType
+from engram.commands.support.param_types import WINDOW_LENGTHS
 from engram.commands.support.plans import (
     ADVISED,
     LEARNED,
+    VERIFICATION,
     memory_plan,
     model_plan,
     round_plan,
@@ -36,13 +39,10 @@ if TYPE_CHECKING:
     from engram.participant.memory.opening import Odds
     from engram.participant.wallet import Wallet
 
-LOSSES: Final = ("softmax_cross_entropy", "squared_error", "zero_one")
-POLICIES: Final = ("strict", "gated", "relative")
-"""Names of `LossKind` and `Policy`: written out, so that help needs no numpy."""
-ACTIVATIONS: Final = ("relu", "square")
 FOUNDING: Final = (
     *(*LEARNED, *ADVISED, "growth_limits"),
     *("members", "standing_witnesses", "standing_old_witnesses"),
+    *VERIFICATION,
 )
 """Options about a new model; they are refused for a model that exists, because founding has fixed them."""
 GROWTH: Final = ("new_classes", "neurons", "old_rows")
@@ -179,111 +179,7 @@ SECTIONS: Final = {
     show_default=True,
     help="Most neurons that an update may add.",
 )
-@click.option(
-    "--classes",
-    type=click.IntRange(1, 1024),
-    help="Number of classes. Default: the highest label + 1.",
-)
-@click.option(
-    "--hidden",
-    type=WIDTHS,
-    metavar="WIDTHS",
-    default=(32,),
-    help="Neurons of each hidden layer, such as 64,32, or none. Default: 32.",
-)
-@click.option(
-    "--activation",
-    type=click.Choice(ACTIVATIONS),
-    default="relu",
-    show_default=True,
-    help="Activation function of the hidden neurons.",
-)
-@click.option(
-    "--weight-bits",
-    type=click.Choice(("8", "16")),
-    default="8",
-    show_default=True,
-    help="Size of a weight, an integer of so many bits.",
-)
-@click.option(
-    "--loss",
-    type=click.Choice(LOSSES),
-    default="softmax_cross_entropy",
-    show_default=True,
-    help="The loss that updates have to lower.",
-)
-@click.option(
-    "--threshold",
-    type=FractionType(1),
-    metavar="NUMBER",
-    default="0.2",
-    show_default=True,
-    help="The neurons freeze once the sealed loss is at most NUMBER * ln(classes) nats a row.",
-)
-@click.option(
-    "--policy",
-    type=click.Choice(POLICIES),
-    default="strict",
-    show_default=True,
-    help="What growth by new classes may do to old logits. strict: nothing; gated: whatever loses "
-    "little on old rows; relative: add one number a row to all of them.",
-)
-@click.option(
-    "--member",
-    "members",
-    multiple=True,
-    metavar="ACCOUNT",
-    shell_complete=complete_keys,
-    help="Who may open rounds that grow the model, beside you; may be repeated.",
-)
-@click.option(
-    "--standing-witness",
-    "standing_witnesses",
-    multiple=True,
-    metavar="ACCOUNT",
-    shell_complete=complete_keys,
-    help="A witness without whose sealed part no round takes place; may be repeated.",
-)
-@click.option(
-    "--standing-old-witness",
-    "standing_old_witnesses",
-    multiple=True,
-    metavar="ACCOUNT",
-    shell_complete=complete_keys,
-    help="As --standing-witness, for parts of old classes only.",
-)
-@click.option(
-    "--epsilon",
-    type=FractionType(1),
-    metavar="NUMBER",
-    help="Share of the old rows that one growth may lose, rounded down to whole rows. Default: the "
-    "least, from 0.02 up, with which honest growths pass in rounds as large as this one; it is printed.",
-)
-@click.option(
-    "--delta",
-    type=FractionType(10),
-    metavar="NUMBER",
-    default="0.25",
-    show_default=True,
-    help="Share by which a growth may raise the loss on old rows. It counts from the loss of the "
-    "version before, or from the freezing threshold if that is higher.",
-)
-@click.option(
-    "--lost-cap",
-    type=FractionType(1),
-    metavar="NUMBER",
-    default="0.2",
-    show_default=True,
-    help="Share of old rows that all growths together may lose before you raise it, in public.",
-)
-@click.option(
-    "--growth-limits",
-    type=LIMITS_OF_GROWTH,
-    metavar="LIMIT=NUMBER,...",
-    default={},
-    help="The most that one growth may append, so that no member can fill the model up. Limits: "
-    "segments (32), neurons (1024), components (256), classes (64), macs-per-row (2000000).",
-)
+@with_model_options
 @click.option(
     "--wait-for",
     "programs",
@@ -323,6 +219,7 @@ def open_round(
         refuse_given(FOUNDING, "cannot be chosen for a model that exists: leave it out")
     elif options["classes"] != 1 or memory is not None:
         refuse_given(GROWTH, "is for growth, and the first round of a model with several classes trains it")
+    refuse_unused(options["verification"])
     if memory is not None:
         refuse_given(LEARNED, "is fixed by the memory: leave it out")
     from_memory, classes = memory is not None and model is None, options["classes"]
@@ -364,11 +261,15 @@ def open_round(
         founded = opening.payload.founding
         rows = unseen_rows(terms, len(founded.witnesses))
         opened |= plain_odds(rows, founded.retention_epsilon_ppm, computed=not is_given("epsilon"))
+        opened["claims"] = None if founded.claims is None else asdict(founded.claims)
         return opened if odds is None else {**opened, "odds": memory_odds(odds)}, odds
 
     result, odds = session.run_wallet(action)
     terms = result["terms"]
     words, warnings = ({}, []) if model is not None else founding_words(result, odds)
+    if claims := result.get("claims"):
+        words["verification"] = claim_words(claims)
+        warnings = [*warnings, f"note: {ASSUMED}"]
     for warning in warnings:
         session.note(warning)
     fields = {

@@ -23,9 +23,11 @@ from engram.participant.round_plan import ModelPlan, RoundPlan
 from engram.participant.round_terms import RoundWindows
 from engram.participant.selection import GivenRows
 from engram.participant.training.shapes import ACTIVATIONS
+from engram.participant.verification import USUAL_AUDITED, Disputed
 from engram.primitives.keys import PrivateKey, parse_address
 from engram.statemachine.records import GrowthLimits, NamedWitness
 from engram.statemachine.rounds.judging import PPM
+from engram.statemachine.rounds.terms import MAX_AUDITED
 
 T = TypeVar("T")
 
@@ -50,6 +52,13 @@ class FoundingOptions(TypedDict, total=False):
     `members`: who may open rounds that grow the model, beside the founder. Default: ()
     `standing_witnesses`: witnesses without whose sealed part no round takes place. Default: ()
     `standing_old_witnesses`: the same, for parts of old classes only. Default: ()
+    `verification`: who computes the scores of updates, "everyone" or "disputed". With "everyone", every node
+        computes every score. With "disputed", authors claim their scores, and a node computes only what
+        somebody disputes and what an audit draws: one honest watcher and one honest miner are assumed.
+        Default: "everyone"
+    `dispute_window`: ticks in which a claim can be disputed. Default: the length of the phase commit, or the
+        least that the chain allows
+    `audit_chunks`: chunks of rows of each claim that every node recomputes, 1 to 64. Default: 8
     """
 
     classes: int
@@ -66,6 +75,9 @@ class FoundingOptions(TypedDict, total=False):
     members: Sequence[str | PrivateKey]
     standing_witnesses: Sequence[str | PrivateKey]
     standing_old_witnesses: Sequence[str | PrivateKey]
+    verification: str
+    dispute_window: int
+    audit_chunks: int
 
 
 class GrowthOptions(TypedDict, total=False):
@@ -142,12 +154,15 @@ it.
 """
 _SHARE_MAX: Final = (2**32 - 1) / PPM
 """What the chain's field holds; which shares make sense, a node says."""
+_VERIFICATIONS: Final = ("everyone", "disputed")
+_OF_DISPUTES: Final = ("dispute_window", "audit_chunks")
 _LIMITS: Final = NetworkLimits()
 _WHOLE: Final = {
     **{"classes": (1, _LIMITS.max_classes), "rows": (1, _LIMITS.max_rows), "seed": (0, 2**64 - 1)},
     **{"parts": (1, 255), "validation": (0, 255), "sealed": (0, 255), "epochs": (0, 255)},
     **{"z_squared": (0, 2**16 - 1), "weight_bits": (1, 32), "old_rows": (0, 2**32 - 1)},
     **{"new_classes": (0, _LIMITS.max_classes), "neurons": (0, _LIMITS.max_neurons)},
+    **{"dispute_window": (1, 2**32 - 1), "audit_chunks": (1, MAX_AUDITED)},
 }
 """Whole numbers, from and up to which the plan computes and a field of the chain holds them."""
 
@@ -175,7 +190,11 @@ def check_given(given: Mapping[str, Any], *, founds: bool) -> None:
             raise OptionInvalid(f"{name} is a share, such as 0.2", expected="0 to 1", got=str(given[name]))
     if not founds:
         _refuse(given, FoundingOptions.__annotations__, "founding has fixed it for a model that exists")
-    elif given.get("classes") != 1:
+        return
+    _one_of("verification", given.get("verification", "everyone"), _VERIFICATIONS)
+    if given.get("verification") != "disputed":
+        _refuse(given, _OF_DISPUTES, 'it is for verification="disputed"')
+    if given.get("classes") != 1:
         _refuse(given, GrowthOptions.__annotations__, "the first round of several classes trains them")
 
 
@@ -219,8 +238,15 @@ def model_plan(given: FoundingOptions, hrp: str) -> ModelPlan:
         hidden=tuple(given.get("hidden", (32,))),
         activation=activation,
         weight_bits=given.get("weight_bits", 8),
+        verification=_verification(given),
         **shares,
     )
+
+
+def _verification(given: FoundingOptions) -> Disputed | None:
+    if given.get("verification") != "disputed":
+        return None
+    return Disputed(given.get("dispute_window"), given.get("audit_chunks", USUAL_AUDITED))
 
 
 def _refuse(given: Mapping[str, Any], names: Collection[str], why: str) -> None:

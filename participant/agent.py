@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from engram.nn.engine import FAST, Engine
-from engram.participant.author import Author, EpochReport
+from engram.participant.author import Author
 from engram.participant.datasets import Dataset
+from engram.participant.epoch_reports import EpochReport
 from engram.participant.errors import BondAboveLimit, DatasetMismatch, NoOpenRound
 from engram.participant.export import load_version, pull_version
 from engram.participant.finding import is_open, takes_updates

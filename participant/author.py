@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from engram.nn.engine import FAST, Engine
 from engram.node.concurrency import finished
 from engram.node.epochs import in_epoch
-from engram.participant.committing import ADMITTED, NO_IMPROVEMENT, REVEALED, Commitments
+from engram.participant.claiming import Claims, Telling, decided, truly
+from engram.participant.committing import ADMITTED, Commitments
+from engram.participant.deciders import why_opener_decides
+from engram.participant.epoch_reports import IN_WORDS, NOT_WORTH, SAT_OUT, EpochReport
 from engram.participant.errors import (
     BondAboveLimit,
     FeeAboveLimit,
@@ -37,6 +40,7 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.errors import Invalid
 from engram.primitives.types import Hash
+from engram.statemachine.claimterms import ClaimTerms
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.calendar import Calendar, Phase
@@ -44,39 +48,7 @@ from engram.statemachine.rounds.candidates import validation_bar
 from engram.statemachine.rounds.records import Candidate, Round, RoundStatus
 from engram.statemachine.rounds.update import UpdateClaim, check_update
 
-SAT_OUT: Final = "sat_out"
-"""Code of an epoch for which the strategy proposed nothing."""
-NOT_WORTH: Final = "not_below_baseline"
-"""Code of an epoch for which the strategy proposed nothing that can become a candidate."""
 _SPARKS_PER_COIN: Final = 10**8
-_IN_WORDS: Final = {
-    ADMITTED: "every node has verified the loss, and the update is a candidate",
-    NO_IMPROVEMENT: "the loss is not below the baseline on the revealed parts; nothing is lost but the entry",
-    NOT_WORTH: "the loss is not below the baseline on the revealed parts, so nothing was committed",
-    REVEALED: "an earlier run has committed, and the chain holds no candidate of it",
-    SAT_OUT: "no update is proposed in this epoch",
-    SecretsNotFound.code: "the secret of the commit is not on this disk, so it cannot be revealed",
-}
-"""What an `EpochReport.code` means. Any other code is that of the rule by which the reveal was refused."""
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What came of one epoch for an author."""
-
-    epoch: int
-    code: str
-    """`candidate_admitted`, or the name of another event that says what became of the reveal; `revealed` if
-    an earlier run revealed and no candidate stands; `sat_out` if the strategy proposed nothing, and
-    `not_below_baseline` if nothing that the chain would admit; or the code of the error that kept the update
-    out.
-    """
-    loss: int
-    """The claimed loss on the validation parts in Q24 nats, summed over rows; 0 if nothing was committed."""
-    commit: Hash
-    """Id of the transaction that committed; empty if this run sent none."""
-    reveal: Hash
-    """Id of the transaction that revealed; empty if this run sent none."""
 
 
 class Author:
@@ -95,12 +67,13 @@ class Author:
         checks: bool = True,
         unites: bool = False,
         engine: Engine = FAST,
+        telling: Telling = truly,
     ) -> None:
         """`epochs` is the most epochs to play; None plays all. `unites` says that the strategy unites
         growths: those of others are downloaded for it.
 
         An update that breaks a rule is not committed to, because its bond would be lost; only adversaries
-        do without `checks`.
+        do without `checks`. `telling` is what is claimed on models whose authors claim scores.
 
         Without a journal, a crash between commit and reveal costs the bond, because nobody else knows the
         secret.
@@ -110,6 +83,7 @@ class Author:
         self._strategy = strategy
         self._report = report
         self._commitments = Commitments(wallet, self.view, journal)
+        self._claims = Claims(wallet, self.view, telling, engine)
         self._limits = limits or Limits()
         self._epochs = epochs
         self._progress = progress
@@ -191,6 +165,7 @@ class Author:
             self.withdrawn.returned + done.returned, self.withdrawn.burned + done.burned
         )
         self._commitments.forget(round_id)
+        self._claims.forget(round_id)
         return done
 
     async def play_epoch(self, round_id: Hash, epoch: int) -> EpochReport:
@@ -244,12 +219,29 @@ class Author:
     async def score(self, round_id: Hash) -> None:
         """Has each candidate of this account scored on every part that decides.
 
-        Raises `RoundOver` if the phase for it has passed.
+        Where authors claim scores, claims them, waits for the dispute window, and confirms the claims. Raises
+        `RoundOver` if the phase for it has passed.
         """
+        model = await self.view.get(Model, (await self.view.get(Round, round_id)).model)
+        if model.claims is not None:
+            return await self._claim(round_id, model.claims)
         if count := await score_candidates(self.view, self.wallet, round_id, self.wallet.key.address):
-            what = "candidate" if count == 1 else f"{count} candidates"
-            text = f"the chain has scored the {what} on the parts that its author could not see"
+            text = f"the chain has scored the {_counted(count)} on the parts that its author could not see"
             self._report(Notice(text, "scored", candidates=count))
+
+    async def _claim(self, round_id: Hash, terms: ClaimTerms) -> None:
+        if count := await self._claims.score(round_id):
+            text = (
+                f"the scores of the {_counted(count)} are claimed; anyone may dispute them for "
+                f"{terms.window} ticks, then they are confirmed"
+            )
+            self._report(Notice(text, "claimed", candidates=count, window=terms.window))
+            await self._claims.confirm(round_id)
+            for update in await self.view.updates_of(
+                await self.view.get(Round, round_id), self.wallet.key.address
+            ):
+                if isinstance(update, Candidate) and update.claim is not None:
+                    self._report(decided(update))
 
     async def _prepare(self, round_: Round, epoch: int) -> CommitSecret | str:
         """An update that the author can and may pay for, or the code that says why there is none.
@@ -265,12 +257,17 @@ class Author:
             )
         )
         draft = await self._trained(task)
-        if draft is None or draft.loss >= validation_bar(round_, task.model):
-            return SAT_OUT if draft is None else NOT_WORTH
-        facts = await self.wallet.facts()
+        if draft is None:
+            return SAT_OUT
+        facts, base_loss = await self.wallet.facts(), None
         if self._checks:
             shape = replace(draft.update, tensors=())  # what does not fit into the reveal is uploaded before
             check_update(facts.rules, round_, task.model, task.base, shape)
+        if task.model.claims is not None:
+            claimed = await self._claims.of_reveal(round_, task.model, epoch, draft.update)
+            draft, base_loss = replace(draft, loss=claimed.loss), claimed.base_loss
+        if draft.loss >= validation_bar(round_, task.model, base_loss):
+            return NOT_WORTH
         exponent = await self.wallet.exponent()
         price = price_of(facts.rules, exponent, round_, task.model, task.base, epoch, draft.update)
         updates = await self.view.updates_of(round_, self.wallet.key.address)
@@ -324,7 +321,7 @@ class Author:
         text = f"{in_epoch(epoch)}: committed to an update, which must be revealed by tick {window.last}"
         self._report(Notice(text, "committed", **stake))
         try:
-            code, reveal = await self._commitments.reveal(round_, secret)
+            code, reveal = await self._commitments.reveal(round_, secret, await self._claimed(round_, secret))
         except asyncio.CancelledError:
             text = (
                 f"{in_epoch(epoch)}: committed and not revealed; the bond is lost after tick {window.last} "
@@ -333,6 +330,14 @@ class Author:
             self._report(Notice(text, "left_committed", **stake))
             raise
         return self._told(EpochReport(epoch, code, secret.claim.loss, commit, reveal))
+
+    async def _claimed(self, round_: Round, secret: CommitSecret) -> bytes:
+        """The claimed rows that the reveal carries; none where every node computes them."""
+        model = await self.view.get(Model, round_.model)
+        if model.claims is None:
+            return b""
+        update = replace(secret.update, tensors=secret.tensors)
+        return (await self._claims.of_reveal(round_, model, secret.claim.epoch, update)).rows
 
     async def _wait_commits(self, round_id: Hash, epoch: int) -> Round:
         """Waits for the epoch's commit window and returns the round. Raises `RoundOver` if it has passed."""
@@ -369,7 +374,7 @@ class Author:
 
     def _told(self, report: EpochReport, reason: Exception | None = None) -> EpochReport:
         """Reports what came of an epoch, in the words of `reason` if an error kept the update out."""
-        words = _IN_WORDS.get(report.code, "the reveal was refused")
+        words = IN_WORDS.get(report.code, "the reveal was refused")
         admitted = report.code == ADMITTED
         code = "" if admitted else f" [{report.code}]"
         text = f"{in_epoch(report.epoch)}: {words if reason is None else reason}{code}"
@@ -378,17 +383,5 @@ class Author:
         return report
 
 
-def why_opener_decides(round_: Round) -> str | None:
-    """Why the opener may know all rows that decide; None if a witness of all classes is not of their choice.
-
-    Says it of the witnesses who have sealed a part, so it holds once the round's first phase is over.
-    """
-    full = [witness for witness in round_.witnesses if not witness.old_only]
-    if not full:
-        return "no witness of all classes has sealed a part, so the opener knows all rows that decide"
-    if all(witness.named_by_opener for witness in full):
-        return (
-            "the opener chose every witness of all classes, so the opener may know all rows that decide: "
-            "the round is as fair as they are"
-        )
-    return None
+def _counted(candidates: int) -> str:
+    return "candidate" if candidates == 1 else f"{candidates} candidates"

@@ -75,11 +75,12 @@ class Commitments:
             raise _late(code) or error from error
         return txid
 
-    async def reveal(self, round_: Round, secret: CommitSecret) -> tuple[str, Hash]:
+    async def reveal(self, round_: Round, secret: CommitSecret, claimed: bytes = b"") -> tuple[str, Hash]:
         """Waits for the update window, sends the reveal, and waits for its block.
 
-        Returns what became of the reveal (see `EpochReport.code`) and the transaction's id. Raises
-        `RoundOver` if the update window has passed.
+        `claimed` are the claimed rows of the validation parts, where authors claim scores. Returns what
+        became of the reveal (see `EpochReport.code`) and the transaction's id. Raises `RoundOver` if the
+        update window has passed.
         """
         claim = secret.claim
         commits = await self._view.span(round_, Phase.COMMIT, claim.epoch)
@@ -89,9 +90,8 @@ class Commitments:
         await self._view.wait_phase(claim.round, Phase.UPDATE, claim.epoch)
         if await self.standing(claim.round, claim.epoch) is None:
             return await self.outcome(secret), b""
-        payload = RevealUpdate(
-            claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt, update
-        )
+        place = claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt
+        payload = RevealUpdate(*place, update, claimed)
         txid = b""
         try:
             waiting = {pending: txid for txid, pending in await self._wallet.pending()}

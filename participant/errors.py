@@ -139,6 +139,18 @@ class TrainingStopped(ChainError):
     """The training was stopped because its caller was cancelled."""
 
 
+class ClaimsNotActive(NotReady):
+    """On this chain scores cannot be claimed and disputed yet, because its transaction types for that are
+    not in force: found the model without `--verification disputed`.
+    """
+
+
+class ScoresClaimed(InvalidInput):
+    """On this model each author claims the scores of their own updates, so nobody has them scored;
+    `engram watch --confirm` confirms what authors have claimed.
+    """
+
+
 class RoundOver(ChainError):
     """The round has passed the phase in which this step is possible."""
 

@@ -10,16 +10,17 @@ from typing import Final
 
 from engram.node.offers import offer_for
 from engram.participant.errors import BondAboveLimit, FeeAboveLimit
-from engram.participant.scoring import scoring_price_macs
+from engram.participant.scoring import scored_rows, scoring_price_macs
 from engram.primitives.codec import encode
 from engram.statemachine.additions import Update, halves_of
 from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.parameters import Composition
 from engram.statemachine.records import Model
+from engram.statemachine.rounds.claims import ROW_BYTES, audit_macs
 from engram.statemachine.rounds.records import Round
-from engram.statemachine.rounds.terms import entry_of
+from engram.statemachine.rounds.terms import MAX_AUDITED, entry_of
 from engram.statemachine.rounds.union import HALF_RECORDS
-from engram.statemachine.rounds.update import base_macs, update_macs
+from engram.statemachine.rounds.update import base_macs, reading_macs, update_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transaction import Cost, TxPayload
 from engram.statemachine.transactions.commit_update import CommitUpdate
@@ -28,6 +29,8 @@ from engram.statemachine.transactions.withdraw import Withdraw
 
 _SIGNED_BYTES: Final = 256
 """Bytes that a transaction has besides its payload, rounded up."""
+_CHUNK_BYTES: Final = 2_048
+"""Bytes that a claimed chunk takes with its proof, rounded up."""
 _GROWING_BYTES: Final = 4_096
 """Bytes by which the records of a round and a candidate may still grow before it is scored."""
 
@@ -72,11 +75,16 @@ def price_of(
     terms = round_.terms
     known = base_macs(rules, round_, base)
     macs = known + terms.validation * update_macs(rules, base.spec, update, terms.rows)
+    claimed = 0
+    if model.claims is not None:
+        known, claimed = 0, ROW_BYTES * terms.rows * terms.validation
+        macs = terms.validation * reading_macs(rules, model.inputs, terms.rows)
+        macs += update_macs(rules, base.spec, update, 1)
     tensors = sum(len(raw) for raw in update.tensors)
     shape = len(encode(replace(update, tensors=())))
     records = len(encode(round_)) + shape + _GROWING_BYTES
     cost = Cost(
-        size_bytes=ENVELOPE_BYTES + shape + tensors,
+        size_bytes=ENVELOPE_BYTES + shape + tensors + claimed,
         macs=macs,
         paid_macs=known,
         records=1 + len(update.tensors) + HALF_RECORDS * len(halves_of(update)),
@@ -85,13 +93,44 @@ def price_of(
     reveal = offer_for(rules, cost, exponent).max_fee
     commit = _cap(rules, exponent, CommitUpdate(round_.id, 0, round_.id), Cost(records=1))
     withdrawal = _cap(rules, exponent, Withdraw(round_.id, 0, round_.opener), Cost(records=1))
-    request = ScoreUpdate(round_.id, 0, round_.opener, (0,))
-    scorings = (
-        _cap(rules, exponent, request, Cost(macs=macs, records=1, record_bytes=records))
-        for macs in scoring_price_macs(rules, round_, model, base, update)
-    )
-    fees = commit + reveal + (1 + len(halves_of(update))) * sum(scorings) + withdrawal
+    if model.claims is not None:
+        scoring = _claiming(rules, exponent, round_, model, base, update, records)
+    else:
+        request = ScoreUpdate(round_.id, 0, round_.opener, (0,))
+        scorings = (
+            _cap(rules, exponent, request, Cost(macs=macs, records=1, record_bytes=records))
+            for macs in scoring_price_macs(rules, round_, model, base, update)
+        )
+        scoring = (1 + len(halves_of(update))) * sum(scorings)
+    fees = commit + reveal + scoring + withdrawal
     return Price(terms.author_bond, entry_of(rules, terms, epoch), fees)
+
+
+def _claiming(
+    rules: Rules,
+    exponent: int,
+    round_: Round,
+    model: Model,
+    base: Composition,
+    update: Update,
+    records: int,
+) -> int:
+    """The caps for claiming the scores of an update on every part, and for confirming them, in sparks."""
+    parts = scored_rows(round_, model)
+    caps = [
+        _cap(
+            *(rules, exponent, ScoreUpdate(round_.id, 0, round_.opener, (0,), bytes(ROW_BYTES * rows))),
+            Cost(macs=reading_macs(rules, model.inputs, rows), records=1, record_bytes=records),
+        )
+        for rows in parts
+    ]
+    audit = Cost(
+        size_bytes=_SIGNED_BYTES + _CHUNK_BYTES * MAX_AUDITED,
+        macs=audit_macs(rules, base, round_, model, update),
+        records=1,
+        record_bytes=records,
+    )
+    return sum(caps) + offer_for(rules, audit, exponent).max_fee
 
 
 def check_price(limits: Limits, price: Price, *, held: int, spent: int, balance: int) -> None:

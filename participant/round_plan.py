@@ -22,31 +22,37 @@ from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.participant.datasets import Dataset
-from engram.participant.errors import GrowthImpossible, NewRowsMissing, NotEnoughRows, OldRowsMissing
+from engram.participant.errors import GrowthImpossible
 from engram.participant.gate_odds import usual_epsilon
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.round_terms import Caps, RoundWindows, round_terms
+from engram.participant.rows_needed import check_new_rows, check_old_rows, check_sealed_rows
 from engram.participant.selection import RowSource, check_inputs, check_labels
 from engram.participant.training.architect import dense_network
 from engram.participant.training.shapes import ACTIVATIONS, Reach
 from engram.participant.upload import fit_inside, upload
+from engram.participant.verification import Disputed, check_claims_active, claim_terms, for_claims
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode
 from engram.primitives.types import Address, Hash
 from engram.statemachine.additions import SegmentSources
+from engram.statemachine.claimterms import ClaimTerms
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import HasParameters
 from engram.statemachine.records import GrowthLimits, Model, NamedWitness, RetentionPart
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
-from engram.statemachine.rounds.terms import Founding, least_author_bond, least_opener_bond
+from engram.statemachine.rounds.terms import (
+    Founding,
+    least_author_bond,
+    least_claim_bond,
+    least_opener_bond,
+)
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transactions.open_round import OpenRound
 
 MOST_ROWS: Final = 1_000
 """The most rows of a part, unless the opener names a number of rows."""
-SHOWN_CLASSES: Final = 20
-"""How many classes a message names."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,8 @@ class ModelPlan:
     activation: str = "relu"
     """A name of `ACTIVATIONS`."""
     weight_bits: int = 8
+    verification: Disputed | None = None
+    """None: every node computes every score. Else authors claim them, and anyone may dispute a claim."""
 
     @property
     def kind(self) -> type[HiddenSegment]:
@@ -134,19 +142,20 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
 
     A single class leaves nothing to learn, so such a model is frozen at once. Tensors that do not fit into
     the transaction are uploaded. Raises what `Selection.rows_of` raises, `NotEnoughRows`, `DatasetMismatch`,
-    `OldRowsMissing`, `NewRowsMissing`, and `PartPublic` before anything is uploaded.
+    `OldRowsMissing`, `NewRowsMissing`, and `PartPublic` and `ClaimsNotActive` before anything is uploaded.
     """
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
     classes = int(data.labels.max()) + 1 if model.classes is None else model.classes
     check_labels(data, classes + plan.new_classes)
     network, parameters = _fresh(data, classes, plan, model)
-    epsilon = model.retention_epsilon_ppm
+    spec, epsilon = await ChainView(wallet.client).spec(), model.retention_epsilon_ppm
     if epsilon is None:
-        epsilon = epsilon_of((await ChainView(wallet.client).spec()).rules, plan, model.witnesses, data.rows)
+        epsilon = epsilon_of(spec.rules, plan, model.witnesses, data.rows)
     template = Founding(
         *(network, (), (), int(model.policy), int(model.loss_kind), model.threshold_ppm),
         *(epsilon, model.retention_delta_ppm, model.lost_cap_ppm),
         *(model.members, model.witnesses, model.growth_limits),
+        claims=claims_of(spec, plan, model.verification),
     )
     return await _draft_opening(wallet, plan, founding_of(network, parameters, template), data)
 
@@ -158,11 +167,24 @@ async def draft_whole(wallet: Wallet, plan: RoundPlan, founding: Founding) -> Dr
     return await _draft_opening(wallet, plan, founding, data)
 
 
+def claims_of(spec: ChainSpec, plan: RoundPlan, wanted: Disputed | None) -> ClaimTerms | None:
+    """The terms of claims of a model that this plan founds; None if every node computes every score."""
+    return None if wanted is None else claim_terms(spec, wanted, _windows(spec, plan).commit)
+
+
+def _windows(spec: ChainSpec, plan: RoundPlan) -> RoundWindows:
+    return replace(RoundWindows.lasting(spec.rules, spec.block_time_ms), **plan.windows)
+
+
 async def _draft_opening(wallet: Wallet, plan: RoundPlan, founding: Founding, data: Dataset) -> DraftedRound:
     view = ChainView(wallet.client)
     spec, classes = await view.spec(), founding.spec.classes
     kind = RoundKind.GROW if classes == 1 else RoundKind.TRAIN
-    base = _Base(founding, Reach(Policy(founding.policy)), classes, founding.witnesses)
+    if founding.claims is not None:
+        check_claims_active(spec, await view.height() + 1)
+    base = _Base(
+        founding, Reach(Policy(founding.policy)), classes, founding.witnesses, claims=founding.claims
+    )
     secrets, terms = _terms(spec, plan, kind, base, data)
     payload = OpenRound(terms, founding=replace(founding, tensors=()))
     room = spec.rules.max_transaction_bytes - ENVELOPE_BYTES - len(encode(payload))
@@ -198,7 +220,11 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
             got=f"{plan.new_classes} new classes",
         )
     reach = Reach(model.growth_policy, model.classes_before_growth)
-    base = _Base(head, reach, model.classes, model.witnesses, model.retention)
+    base = _Base(
+        *(head, reach, model.classes, model.witnesses, model.retention),
+        claims=model.claims,
+        carried=model.carried,
+    )
     secrets, terms = _terms(spec, plan, kind, base, data)
     return DraftedRound(OpenRound.on(model, terms), secrets)
 
@@ -215,6 +241,10 @@ class _Base:
     witnesses: tuple[NamedWitness, ...] = ()
     """Its standing witnesses."""
     retention: tuple[RetentionPart, ...] = ()
+    claims: ClaimTerms | None = None
+    """How claims of scores are verified, if authors claim them."""
+    carried: int = 0
+    """Sparks that earlier rounds have left to the model."""
 
 
 def _fresh(data: Dataset, classes: int, plan: RoundPlan, model: ModelPlan) -> tuple[NetworkSpec, Parameters]:
@@ -252,7 +282,7 @@ def _terms(
         validation=rules.min_validation if plan.validation is None else plan.validation,
         sealed=sealed,
         epochs=plan.epochs,
-        windows=replace(RoundWindows.lasting(rules, spec.block_time_ms), **plan.windows),
+        windows=_windows(spec, plan),
         caps=caps,
         opener_bond=least_opener_bond(rules, bounty) if plan.opener_bond is None else plan.opener_bond,
         author_bond=0 if plan.author_bond is None else plan.author_bond,
@@ -261,12 +291,19 @@ def _terms(
         z_squared=rules.min_z_squared if plan.z_squared is None else plan.z_squared,
         witnesses=plan.witnesses,
     )
+    if base.claims is not None:
+        terms = for_claims(rules, terms, base.claims)
     if plan.author_bond is None:
-        classes = base.classes + plan.new_classes
-        terms = replace(
-            terms, author_bond=least_author_bond(rules, terms, base.head, classes, base.retention)
-        )
+        terms = replace(terms, author_bond=_least_bond(rules, terms, base))
     return secrets, terms
+
+
+def _least_bond(rules: Rules, terms: RoundTerms, base: _Base) -> int:
+    """The least bond of an author in this round, in sparks."""
+    if base.claims is not None:
+        return least_claim_bond(rules, terms, base.carried)
+    classes = base.classes + terms.new_classes
+    return least_author_bond(rules, terms, base.head, classes, base.retention)
 
 
 def part_shape(rules: Rules, plan: RoundPlan, rows: int) -> tuple[int, int, int]:
@@ -280,84 +317,6 @@ def epsilon_of(rules: Rules, plan: RoundPlan, standing: Sequence[NamedWitness], 
     """The `usual_epsilon` of a model that this plan founds with so many rows and these standing witnesses."""
     _, each, sealed = part_shape(rules, plan, rows)
     return usual_epsilon(each * sealed, each * (len(plan.witnesses) + len(standing)), each)
-
-
-def check_sealed_rows(rules: Rules, count: int, rows: int, sealed: int) -> None:
-    """Raises `NotEnoughRows` if the parts are smaller than the chain allows for so many sealed ones."""
-    if sealed and rows < (least := -(-rules.min_sealed_rows // sealed)):
-        raise NotEnoughRows(
-            f"the parts are too small: {least} rows or more must be in each of the {count}, "
-            f"{count * least} in all",
-            expected=least,
-            got=rows,
-        )
-
-
-def check_new_rows(
-    secrets: RoundSecrets, old_classes: int, new_classes: int, policy: Policy, *, witnessed: bool
-) -> None:
-    """Raises `NewRowsMissing` if no growth by these classes could be judged, or none could win.
-
-    Authors learn a class from rows of their own, but the rows of the opener and of the witnesses judge what
-    they bring. `witnessed` says that a witness may seal rows of new classes: then a class may be in the
-    witness's rows alone. But the opener's first parts decide which updates become candidates: with old rows
-    alone, an update has to lower the loss of old rows, which only `Policy.GATED` lets a growth do.
-    """
-    held = frozenset[int]().union(*(part.labels for part in secrets.parts))
-    added = range(old_classes, old_classes + new_classes)
-    lacking = [label for label in added if label not in held]
-    if not lacking or (witnessed and (len(lacking) < len(added) or policy is Policy.GATED)):
-        return
-    names = ", ".join(map(str, lacking[:SHOWN_CLASSES])) + (", …" if len(lacking) > SHOWN_CLASSES else "")
-    if witnessed:
-        raise NewRowsMissing(
-            f"no row of the parts has class {names}, so your parts hold no new class at all. A witness's "
-            "rows can judge classes that you lack, but the parts that you reveal first decide who takes "
-            f"part, and by the policy {policy.name.lower()} every growth does worse on old rows alone: bring "
-            "rows of at least one new class",
-            got=lacking[:SHOWN_CLASSES],
-        )
-    raise NewRowsMissing(
-        f"no row of the parts has class {names}, but the growth adds the classes from {old_classes} to "
-        f"{old_classes + new_classes - 1}, and your rows judge them: bring rows of each new class, let "
-        "--new-classes count only those that you have rows of, or name a --witness who has the others",
-        got=lacking[:SHOWN_CLASSES],
-    )
-
-
-def check_old_rows(secrets: RoundSecrets, old_classes: int, least: int, in_all: int, sealed: int) -> None:
-    """Raises `OldRowsMissing` if a part has fewer rows of old classes than are promised.
-
-    `in_all` is the fewest rows of old classes that the chain asks of all `sealed` parts together, from which
-    the message computes which options would do.
-    """
-    fewest = min(part.rows_below(old_classes) for part in secrets.parts)
-    if fewest >= least:
-        return
-    raise OldRowsMissing(
-        f"a part has only {fewest} rows of old classes, and {least} are promised for each: "
-        + _enough_old_rows(fewest, in_all, sealed),
-        expected=least,
-        got=fewest,
-    )
-
-
-def _enough_old_rows(fewest: int, in_all: int, sealed: int) -> str:
-    """What an opener can do whose parts have at least so many rows of old classes."""
-    if not fewest:
-        return (
-            f"add rows of the old classes to the data, {in_all} or more for the sealed parts together. Who "
-            "has none can let somebody open the round who has some, and take part as an author with a "
-            "memory, which needs none (docs/memory.md)"
-        )
-    if fewest * sealed >= in_all:
-        return f"promise at most --old-rows {fewest}, use larger parts, or data with more rows of old classes"
-    enough = -(-in_all // fewest)
-    return (
-        f"the chain asks for {in_all} in all sealed parts together, so parts with {fewest} of them do with "
-        f"--sealed {enough}, which needs so many parts more than --validation takes (--parts), and without "
-        "--old-rows; or use larger parts, or data with more rows of old classes"
-    )
 
 
 def _secrets(data: Dataset, seed: int, count: int, rows: int) -> RoundSecrets:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engram.participant.errors import RoundOver
+from engram.participant.errors import RoundOver, ScoresClaimed
 from engram.participant.obligations import LATE, REFUSALS, fulfil, refusal_code
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
@@ -44,9 +44,11 @@ async def score_candidates(view: ChainView, wallet: Wallet, round_id: Hash, auth
     Of a union, its halves are scored before, whoever they belong to.
 
     What somebody else has asked for already is not asked for again. Returns how many candidates there are.
-    Raises `RoundOver` if the phase has passed.
+    Raises `RoundOver` if the phase has passed, `ScoresClaimed` where authors claim their scores themselves.
     """
     round_ = await view.get(Round, round_id)
+    if (await view.get(Model, round_.model)).claims is not None:
+        raise ScoresClaimed(got=round_.model)
     if author is not None and not await _candidates(view, round_, author):
         return 0
     round_ = await view.wait_phase(round_id, Phase.SCORE)

@@ -13,6 +13,7 @@ from engram.commands.support.session import CommandSession
 if TYPE_CHECKING:
     from engram.participant.memory.opening import MemoryPlan
     from engram.participant.round_plan import ModelPlan, RoundPlan
+    from engram.participant.verification import Disputed
     from engram.primitives.types import Address
     from engram.statemachine.records import NamedWitness
     from engram.statemachine.rounds.records import RoundTerms
@@ -22,6 +23,9 @@ LEARNED: Final = ("classes", "hidden", "activation", "weight_bits", "loss")
 """Options about a new model's network: that of a memory folder is learned already."""
 ADVISED: Final = ("threshold", "policy", "epsilon", "delta", "lost_cap")
 """Options about a new model that follow from a memory folder, where the user does not give them."""
+
+VERIFICATION: Final = ("verification", "dispute_window", "audit_chunks")
+"""Options about who computes the scores of a new model."""
 
 
 def unseen_rows(terms: RoundTerms, standing: int) -> int:
@@ -67,6 +71,7 @@ def model_plan(session: CommandSession, options: dict[str, Any]) -> ModelPlan:
         hidden=options.pop("hidden"),
         activation=options.pop("activation"),
         weight_bits=int(options.pop("weight_bits")),
+        verification=_verification(options),
     )
 
 
@@ -88,7 +93,16 @@ def memory_plan(session: CommandSession, options: dict[str, Any]) -> MemoryPlan:
         growth_limits=options.pop("growth_limits"),
         members=_names(session, options.pop("members")),
         witnesses=_witnesses(session, full, old_only),
+        verification=_verification(options),
     )
+
+
+def _verification(options: dict[str, Any]) -> Disputed | None:
+    """How the founder wants scores verified; takes the options of this out."""
+    from engram.participant.verification import Disputed
+
+    chosen, window, audited = (options.pop(name) for name in VERIFICATION)
+    return Disputed(window, audited) if chosen == "disputed" else None
 
 
 def round_plan(

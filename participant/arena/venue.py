@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from engram.node.client import RpcClient
-from engram.participant.author import Author, EpochReport
+from engram.participant.author import Author
+from engram.participant.epoch_reports import EpochReport
 from engram.participant.journal import Journal
 from engram.participant.notices import Report
 from engram.participant.opener import Opener

@@ -20,12 +20,13 @@ from engram.nn.growth import Policy
 from engram.node.client import RpcClient
 from engram.node.rpc.outcomes import outcomes
 from engram.participant import adversaries, round_plan
-from engram.participant.author import Author, EpochReport
+from engram.participant.author import Author
 from engram.participant.datasets import Dataset
 from engram.participant.demo.cast import AUTHORS, COIN, COPYCAT, FOUNDER, LEAKER, WITNESS
 from engram.participant.demo.data import NEW_CLASSES, OLD_CLASSES, SEALED, VALIDATION
 from engram.participant.demo.report import ScoreRow
 from engram.participant.demo.scene import Scene
+from engram.participant.epoch_reports import EpochReport
 from engram.participant.notices import Notice
 from engram.participant.opener import Opener
 from engram.participant.parts import RoundSecrets, split_parts

@@ -19,7 +19,8 @@ from engram.participant.memory.errors import EnginePolicyMismatch
 from engram.participant.memory.folder import MemoryFolder
 from engram.participant.memory.playing import Memory
 from engram.participant.memory.trials import Trials
-from engram.participant.round_plan import DraftedRound, RoundPlan, draft_whole, part_shape
+from engram.participant.round_plan import DraftedRound, RoundPlan, claims_of, draft_whole, part_shape
+from engram.participant.verification import Disputed
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Address
@@ -47,6 +48,8 @@ class MemoryPlan:
     """Fields of `GrowthLimits`; the others are so large that the memory's growths fit."""
     members: tuple[Address, ...] = ()
     witnesses: tuple[NamedWitness, ...] = ()
+    verification: Disputed | None = None
+    """As in `ModelPlan`."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ async def draft_memory(
     """
     memory, network = folder.memory, await asyncio.to_thread(folder.founding)
     trials = folder.trials()
-    rules = (await ChainView(wallet.client).spec()).rules
+    spec = await ChainView(wallet.client).spec()
+    rules = spec.rules
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
     judged = judged_rows(rules, plan, data.rows, trials, len(model.witnesses))
     odds = await asyncio.to_thread(odds_of, memory, trials, judged, model)
@@ -83,6 +87,7 @@ async def draft_memory(
         *(odds.epsilon_ppm, odds.delta_ppm, odds.lost_cap_ppm),
         members=model.members,
         witnesses=model.witnesses,
+        claims=claims_of(spec, plan, model.verification),
         growth_limits=growth_limits(
             memory, network.spec, rules.networks, model.growth_limits, trials.expected
         ),

@@ -24,10 +24,10 @@ from engram.primitives.types import Hash
 from engram.statemachine.records import Account
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import Round, RoundStatus
-from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from tests.support.dev_node import address_of
+from tests.support.mortal import Death, MortalWallet
 from tests.support.round_matter import ALICE, COIN, PURSE, SMALL_RULES
 from tests.support.stage import (
     digits,
@@ -47,26 +47,6 @@ NARROW = replace(
     max_blob_bytes=2**20,
 )
 """Rules under which a tensor of a network 64-64-2 is uploaded before its reveal."""
-
-
-class Death(Exception):
-    """The program ends here."""
-
-
-class MortalWallet(Wallet):
-    """A wallet whose program dies at one kind of payload, before or after it is sent."""
-
-    def __init__(self, wallet: Wallet, kind: type, *, after: bool) -> None:
-        super().__init__(wallet.client, wallet.key)
-        self._kind = kind
-        self._after = after
-
-    async def send(self, payload: TxPayload, *, max_fee: int | None = None, tip: int | None = None) -> bytes:
-        if not isinstance(payload, self._kind):
-            return await super().send(payload, max_fee=max_fee, tip=tip)
-        if self._after:
-            await super().send(payload, max_fee=max_fee, tip=tip)
-        raise Death
 
 
 @pytest.mark.parametrize("kind", [CommitUpdate, RevealUpdate])

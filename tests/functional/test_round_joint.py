@@ -10,7 +10,7 @@ import numpy as np
 
 from engram.commands.support.verdicts import with_verdicts
 from engram.node.rpc.outcomes import outcomes
-from engram.participant.author import EpochReport
+from engram.participant.epoch_reports import EpochReport
 from engram.participant.strategies import Plan, grow_draft, honest
 from engram.participant.task import Draft, Strategy, Task
 from engram.participant.uniting import joint

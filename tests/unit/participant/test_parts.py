@@ -15,7 +15,7 @@ from engram.nn.data import parse_part, part_commitment
 from engram.participant.datasets import Dataset, load_digits
 from engram.participant.errors import NotEnoughRows, OldRowsMissing, SecretsInvalid, SecretsNotFound
 from engram.participant.parts import RoundSecrets, deal, load_secrets, save_secrets, split_parts
-from engram.participant.round_plan import check_old_rows
+from engram.participant.rows_needed import check_old_rows
 
 
 def numbered(counts: list[int]) -> Dataset:

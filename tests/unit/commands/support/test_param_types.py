@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from engram.commands import round_open
+from engram.commands.support import model_options
 from engram.commands.support.param_types import LABELS, SHARE, WIDTHS, WINDOW_LENGTHS, WINDOWS, FractionType
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
@@ -66,7 +66,7 @@ def test_parts_of_one_are_exact_millionths() -> None:
 
 
 def test_choices_are_those_of_the_protocol() -> None:
-    assert tuple(kind.name.lower() for kind in LossKind) == round_open.LOSSES
-    assert tuple(policy.name.lower() for policy in Policy) == round_open.POLICIES
-    assert tuple(ACTIVATIONS) == round_open.ACTIVATIONS
+    assert tuple(kind.name.lower() for kind in LossKind) == model_options.LOSSES
+    assert tuple(policy.name.lower() for policy in Policy) == model_options.POLICIES
+    assert tuple(ACTIVATIONS) == model_options.ACTIVATIONS
     assert set(RoundWindows.__dataclass_fields__) == set(WINDOWS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engram.participant.author import why_opener_decides
+from engram.participant.deciders import why_opener_decides
 from engram.statemachine.rounds.records import RoundWitness
 from tests.support.round_samples import a_round, a_witness
 

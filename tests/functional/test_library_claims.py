@@ -1,0 +1,31 @@
+"""A round whose scores are claimed, played to its end through the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import engram
+
+
+def test_a_program_founds_and_plays_a_model_whose_scores_are_claimed(tmp_path: Path) -> None:
+    data = engram.load_data("digits").of_classes(range(3))
+    half = data.rows // 2
+    with engram.dev_node(folder=tmp_path) as chain:
+        opened = chain.open_round(
+            data.features[:half],
+            data.labels[:half],
+            bounty=5,
+            hidden=(8,),
+            rows=40,
+            epochs=1,
+            verification="disputed",
+            audit_chunks=4,
+        )
+        with opened.running():
+            bob = chain.using("bob")
+            played = bob.round(opened.id).participate(data.features[half:], data.labels[half:], steps=200)
+        assert (played.outcome.status, played.outcome.winner) == ("decided", bob.address)
+        assert played.bonds_burned == 0 < played.bonds_returned
+        told = chain.call("model_get", id=played.outcome.model)
+        rules = chain.spec().rules
+        assert told["claims"] == {"window": rules.draw_ticks + rules.min_window_ticks, "audited": 4}
