@@ -37,8 +37,7 @@ async def confirm_claims(
     """
     round_ = await view.get(Round, round_id)
     model, rules = await view.get(Model, round_.model), (await view.spec()).rules
-    assert model.claims is not None, "only the claims of a model with claims are confirmed"
-    window = model.claims.window
+    window = 0 if model.claims is None else model.claims.window
     refused: dict[bytes, int] = {}
     """The height at which the confirmation of a candidate was refused: it is tried again in a later block."""
 
@@ -61,7 +60,9 @@ async def confirm_claims(
         return None
 
     while (found := await watch(view.client, look, "heads")) is not False:
-        assert isinstance(found, Candidate), "`watch` returns no None"
+        assert isinstance(found, Candidate), (
+            "`watch` returns when `look` gives something, and what is not False is one"
+        )
         height = await view.height()
         try:
             round_ = await view.get(Round, round_id)

@@ -111,20 +111,6 @@ def test_what_people_read_of_an_opened_round(shell: Shell) -> None:
     assert "of the 20 rows that decide such a round" in result.stderr, "of 20 rows, 0.02 is none"
 
 
-def test_a_founder_chooses_that_scores_are_claimed_and_is_told_what_is_assumed(shell: Shell) -> None:
-    chosen = ("--verification", "disputed", "--dispute-window", "20", "--audit-chunks", "3")
-    result = shell.run(*FOUND, *chosen, "--bounty", "4", "--windows", "9")
-    assert "anyone may dispute them for 20 ticks, 3 chunks are audited" in result.stdout
-    assert "one honest watcher" in result.stderr
-    opened = shell.json(*FOUND, *chosen, "--bounty", "4", "--windows", "9")
-    claims = {"window": 20, "audited": 3}
-    assert opened["claims"] == shell.json("model", "show", opened["model"])["claims"] == claims
-    terms = opened["terms"]
-    assert (terms["commit_window"], terms["score_window"]) == (9, 60), "three dispute windows"
-    assert terms["author_bond"] == 8 * COIN, "twice the pot"
-    assert shell.json(*FOUND)["claims"] is None
-
-
 def test_without_windows_people_have_time(shell: Shell) -> None:
     calendar = shell.json(*FOUND)["calendar"]
     assert calendar["open"][1] == calendar["open"][0], "a minute is less than a block here"

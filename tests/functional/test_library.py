@@ -187,9 +187,6 @@ def test_no_option_is_ignored(chain: SyncChain, model: SyncModel, data: Dataset)
     for given in fixed:
         with pytest.raises(OptionUnused):
             chain.open_round(X, y, model=model.id, **given)
-    for given in (OpeningOptions(dispute_window=9), OpeningOptions(audit_chunks=2)):
-        with pytest.raises(OptionUnused, match="disputed"):
-            chain.open_round(X, y, **given)
     growth: list[OpeningOptions] = [{"new_classes": 1}, {"neurons": 4}, {"old_rows": 5}]
     for given in growth:
         with pytest.raises(OptionUnused):

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import engram
+from engram.library.errors import OptionUnused
+from engram.library.opening import OpeningOptions
 
 
 def test_a_program_founds_and_plays_a_model_whose_scores_are_claimed(tmp_path: Path) -> None:
     data = engram.load_data("digits").of_classes(range(3))
     half = data.rows // 2
     with engram.dev_node(folder=tmp_path) as chain:
+        for unused in (OpeningOptions(dispute_window=9), OpeningOptions(audit_chunks=2)):
+            with pytest.raises(OptionUnused, match="disputed"):
+                chain.open_round(data.features, data.labels, **unused)
         opened = chain.open_round(
             data.features[:half],
             data.labels[:half],

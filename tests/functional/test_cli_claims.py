@@ -1,0 +1,34 @@
+"""Models whose scores are claimed, on the command line: what is asked for, printed and refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cli import Shell
+from tests.support.dev_node import served_shell
+
+COIN = 10**8
+FOUND = ("round", "open", "--data", "digits", "--take-classes", "0-1", "--rows", "20", "--key", "alice")
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A user of a node that mines when transactions wait; alice and bob have coins."""
+    with served_shell(tmp_path_factory.mktemp("node")) as made:
+        yield made
+
+
+def test_a_founder_chooses_that_scores_are_claimed_and_is_told_what_is_assumed(shell: Shell) -> None:
+    chosen = ("--verification", "disputed", "--dispute-window", "20", "--audit-chunks", "3")
+    result = shell.run(*FOUND, *chosen, "--bounty", "4", "--windows", "9")
+    assert "anyone may dispute them for 20 ticks, 3 chunks are audited" in result.stdout
+    assert "one honest watcher" in result.stderr
+    opened = shell.json(*FOUND, *chosen, "--bounty", "4", "--windows", "9")
+    claims = {"window": 20, "audited": 3}
+    assert opened["claims"] == shell.json("model", "show", opened["model"])["claims"] == claims
+    terms = opened["terms"]
+    assert (terms["commit_window"], terms["score_window"]) == (9, 60), "three dispute windows"
+    assert terms["author_bond"] == 8 * COIN, "twice the pot"
+    assert shell.json(*FOUND)["claims"] is None
