@@ -33,7 +33,7 @@ OWN = {
 }
 COMPUTED = (
     *("classes", "epsilon", "old_rows", "opener_bond", "author_bond", "parts", "rows", "validation"),
-    *("sealed", "z_squared"),
+    *("sealed", "z_squared", "dispute_window"),
 )
 """Options of which the plan leaves the value to the chain's rules and the data, where nobody names one."""
 
@@ -69,6 +69,11 @@ def defaults() -> dict[str, Any]:
     standing, seen = model.witnesses, plan.witnesses
     named |= {"standing_witnesses": standing, "standing_old_witnesses": standing}
     named |= {"witnesses": seen, "old_witnesses": seen}
+    disputed = model_plan({"verification": "disputed"}, "deng").verification
+    assert model.verification is None
+    assert disputed is not None
+    named |= {"verification": "everyone", "dispute_window": disputed.window}
+    named |= {"audit_chunks": disputed.audited}
     return named | {name: getattr(plan, name) for name in TOLD if name not in named}
 
 
