@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, Final, NoReturn, TypeVar
@@ -82,13 +83,22 @@ class ChainSpec:
     upgrades: Annotated[tuple[Upgrade, ...], Size(0, 4096)]
     """Transaction types in force, kinds strictly ascending; not part of the spec id."""
 
+    @cached_property
+    def _id(self) -> Hash:
+        """See `spec_id`. Every block asks for it twice, and it takes as long as reading a transfer."""
+        return hash_object(Tag.SPEC, replace(self, upgrades=()))
+
+    @cached_property
+    def _active(self) -> tuple[tuple[int, int], ...]:
+        return tuple((upgrade.kind, upgrade.height) for upgrade in self.upgrades)
+
     def __repr__(self) -> str:
         return f"ChainSpec({self.name}, {spec_id(self).hex()[:12]}, {len(self.allocations)} allocations)"
 
 
 def spec_id(spec: ChainSpec) -> bytes:
     """The 32 bytes that name the chain: the tagged hash of the spec with an empty list of upgrades."""
-    return hash_object(Tag.SPEC, replace(spec, upgrades=()))
+    return spec._id
 
 
 def chain_id(spec: ChainSpec) -> int:
@@ -103,7 +113,7 @@ def has_work(spec: ChainSpec) -> bool:
 
 def active_types(spec: ChainSpec) -> tuple[tuple[int, int], ...]:
     """(kind, first height) of every transaction type of the chain, in the form of `BlockContext.active`."""
-    return tuple((upgrade.kind, upgrade.height) for upgrade in spec.upgrades)
+    return spec._active
 
 
 def check_spec(spec: ChainSpec) -> None:

@@ -292,6 +292,7 @@ class Importer:
             put_tip(batch, head, files_end, ref.order)
             hit(FailPoint.SIDE_BEFORE_COMMIT)
             self._write(batch, forced=forced)
+            self._store.remember(ref, execution.nodes)
             hit(FailPoint.SIDE_AFTER_COMMIT)
             self._pruner.grew(ref)
             return Imported(ImportOutcome(ImportStatus.SIDE, ref.id), head)
@@ -307,6 +308,7 @@ class Importer:
         put_tip(batch, ref, files_end, ref.order)
         hit(FailPoint.IMPORT_BEFORE_COMMIT)
         self._write_head(batch, outcome, forced=forced)
+        self._store.remember(ref, execution.nodes)
         self._moved = True
         hit(FailPoint.IMPORT_AFTER_COMMIT)
         self._side_room.regain()

@@ -7,7 +7,7 @@ through its protocols `NodeReader` and `BlobReader`, which `ChainStore` implemen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from engram.node.storage.blockfiles import MAX_FILE_BYTES, MAX_RECORD_BYTES, Blo
 from engram.node.storage.damage import DamagedBodies
 from engram.node.storage.db import Batch, Database, LevelDatabase
 from engram.node.storage.lru import ByteLru
+from engram.node.storage.nodecache import NodeCache
 from engram.node.storage.schema import (
     BODY,
     CANONICAL,
@@ -68,9 +69,6 @@ T = TypeVar("T")
 BLOCKS_DIRECTORY: Final = "blocks"
 _REF_BYTES: Final = 1_000
 _REFS_CACHE_BYTES: Final = 2 << 20
-_KEPT_NODES: Final = 32_768
-_KEPT_NODE_BYTES: Final = 128
-"""Nodes up to this size are kept: inner nodes and accounts. With its key, one takes about 300 bytes."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ class ChainStore:
         self.files = files
         self.damaged = DamagedBodies()
         self._refs: ByteLru[BlockRef] = ByteLru(_REFS_CACHE_BYTES, lambda ref: _REF_BYTES)
-        self._nodes: dict[Hash, bytes] = {}
+        self._nodes = NodeCache()
 
     @property
     def failure(self) -> StorageError | None:
@@ -251,14 +249,16 @@ class ChainStore:
         Small nodes are kept in memory, because every lookup of a key reads the nodes at the top of the tree.
         """
         node = self._nodes.get(node_hash)
-        if node is not None:
-            return node
-        node, _ = self.stamped_node(node_hash)
-        if len(node) <= _KEPT_NODE_BYTES:
-            if len(self._nodes) >= _KEPT_NODES:
-                self._nodes.clear()  # tracking which node was used last would cost more than refilling
-            self._nodes[node_hash] = node
+        if node is None:
+            node, _ = self.stamped_node(node_hash)
+            self._nodes.keep(node_hash, node)
         return node
+
+    def remember(self, ref: BlockRef, nodes: Mapping[Hash, bytes]) -> None:
+        """Keeps in memory what the next block reads of a block that was written: its entry, and its nodes."""
+        self._refs.put(ref.id, ref)
+        for node_hash, node in nodes.items():
+            self._nodes.keep(node_hash, node)
 
     def stamped_node(self, node_hash: Hash) -> tuple[bytes, int]:
         """A node, and the order of the block that wrote it last. Raises `CorruptStore` if it is missing."""
@@ -274,8 +274,7 @@ class ChainStore:
 
     def forget_nodes(self, names: Iterable[Hash]) -> None:
         """Drops nodes from memory that were deleted."""
-        for name in names:
-            self._nodes.pop(name, None)
+        self._nodes.forget(names)
 
     def forget_refs(self, blocks: Iterable[Hash]) -> None:
         """Drops blocks from memory whose rows were deleted."""

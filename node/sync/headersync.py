@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from engram.consensus.block import BlockHeader
@@ -92,6 +93,10 @@ class Branch:
         """Takes in what a peer has answered."""
         self._unchecked.extend(headers)
         self.is_complete, self.ahead_ms = is_last, 0
+
+    def coming(self, count: int) -> list[BlockHeader]:
+        """The headers that the next `check` of so many looks at."""
+        return list(islice(self._unchecked, count))
 
     def check(self, count: int, now_ms: int, worked: KnownIds) -> int:
         """Checks up to `count` of the headers that came; returns how many. Raises subclasses of

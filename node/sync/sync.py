@@ -29,7 +29,14 @@ from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads, cause_of
 from engram.node.errors import BlockRefused, BodiesUnavailable, DownloadStalled, LittleWork
 from engram.node.sync.download import Download, DownloadLimits
-from engram.node.sync.headersync import Branch, extend_branch, make_locator, not_stored, open_branch
+from engram.node.sync.headersync import (
+    Branch,
+    extend_branch,
+    make_locator,
+    not_stored,
+    open_branch,
+)
+from engram.node.sync.proving import prove_ahead
 from engram.node.sync.turns import STALL_S, DownloadTurn, Turns
 from engram.p2p.cancellation import in_own_task
 from engram.p2p.clock import Timer
@@ -285,6 +292,8 @@ class Sync:
             async with self._checking.turn(wasted, followed.peer.info.inbound):
                 if followed.unproven and self._download is not None:
                     await self._clock.sleep(YIELD_S)
+                headers = branch.coming(CHECKED_AT_ONCE)
+                await prove_ahead(self._threads, self._chain, headers, self._worked)
                 now_ms = self._clock.now_ms()
                 followed.unproven += await self._threads.run(
                     branch.check, CHECKED_AT_ONCE, now_ms, self._worked

@@ -1,12 +1,18 @@
 """Locators, and the headers that answer them."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import count
 
 import pytest
 
 from engram.consensus.block import BlockHeader
+from engram.consensus.compact import bits_to_target
+from engram.consensus.pow import meets_target, pow_digest
 from engram.node.sync.headersync import headers_after, make_locator
-from engram.primitives.codec import decode
+from engram.node.sync.proving import with_work
+from engram.p2p.inventory import KnownIds
+from engram.primitives.codec import decode, encode
 from engram.primitives.types import Hash
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import SPEC, Running, fork, ids, miner_address, running
@@ -56,3 +62,22 @@ async def test_headers_follow_the_first_id_on_the_best_chain(
     node: Running, locator: list[Hash], limit: int, expected: list[int]
 ) -> None:
     assert heights(headers_after(node.chain.store, locator, limit)) == expected
+
+
+def workless(header: BlockHeader) -> BlockHeader:
+    """The same header with a nonce that does not meet its target."""
+    target = bits_to_target(header.target)
+    numbers = (replace(header, nonce=number.to_bytes(8, "big")) for number in count())
+    return next(each for each in numbers if not meets_target(pow_digest(SPEC.pow, encode(each)), target))
+
+
+async def test_work_is_checked_ahead_for_headers_of_which_it_is_not_known() -> None:
+    """One that has no work, or no target, is left to the check that names what is wrong with it."""
+    headers = [block.header for block in CHAIN.blocks[1:]]
+    lazy, odd = workless(headers[6]), replace(headers[7], target=0xFFFF_FFFF)
+    worked = KnownIds(10)
+    worked.add(headers[3].id)
+    async with running() as node:
+        await node.take(CHAIN.blocks[1])
+        found = with_work(SPEC, node.chain.store, [*headers[:6], lazy, odd, *headers[8:]], worked)
+    assert found == [*IDS[2:4], *IDS[5:7], *IDS[9:]]
