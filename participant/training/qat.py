@@ -17,8 +17,9 @@ integers that come out. No chain stands here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -29,6 +30,7 @@ from engram.nn.loss import LossKind
 from engram.nn.network import Parameters, SegmentParameters
 from engram.nn.spec import NetworkSpec, component_classes, layer_widths
 from engram.participant.datasets import Dataset
+from engram.participant.training.frozen import NOTHING, FrozenPrefix, frozen_prefix
 from engram.participant.training.gradients import loss_gradient
 from engram.participant.training.layers import kind_of
 from engram.participant.training.layers.kind import NATS_PER_UNIT, Array
@@ -39,6 +41,8 @@ Progress = Callable[[int, float], None]
 """Called about a hundred times with the step and the batch's mean loss in nats. An exception that it raises
 ends the training.
 """
+STRETCH: Final = 2**16
+"""Adam works on so many numbers at a time: what it reads and writes of them fits a processor's cache."""
 FINENESS: Final = 16
 """How many integer steps of an int16 weight have the effect of one step of an int8 weight, in a fresh
 network.
@@ -57,6 +61,10 @@ class Budget:
     weight_decay: float = 1e-3
     balance: bool = True
     """Draw first a class, then a row of it, so that rare classes count as much as common ones."""
+
+
+Kept = tuple[FrozenPrefix, Mapping[int, Array]]
+"""The frozen segments at the beginning of a network, and by layer what they make of the rows of a batch."""
 
 
 class Fit(Protocol):
@@ -91,25 +99,58 @@ class _Master:
     fineness: float
     """How many integer steps have the effect of one step of an int8 weight."""
     moments: tuple[Array, Array, Array, Array]
-    """First and second moment of the weights, then of the bias."""
+    """First and second moment of the weights, then of the bias; empty for a segment that stays as it is."""
 
-    def rounded(self) -> tuple[Array, Array]:
+    @cached_property
+    def integers(self) -> tuple[Array, Array]:
+        """Whole numbers for the forward pass, in arrays that every `step` fills anew."""
         return np.rint(self.weights), np.rint(self.bias * np.float32(self.unit))
 
     def step(self, weights: Array, bias: Array, number: int, rate: float, decay: float) -> None:
+        """Moves the masters against the gradients and rounds them again, all in place."""
         first_w, second_w, first_b, second_b = self.moments
-        update = np.float32(self.fineness) * _adam(first_w, second_w, weights, number)
-        self.weights -= rate * (update + np.float32(decay) * self.weights)
-        self.bias -= rate * _adam(first_b, second_b, bias, number)
-        np.clip(self.weights, -self.limit, self.limit, out=self.weights)
+        whole, whole_bias = self.integers
+        arrays = (self.weights, first_w, second_w, weights, whole)
+        for w, first, second, gradient, rounded in _stretches(arrays):
+            update, spare = _adam(first, second, gradient, number)
+            if self.fineness != 1.0:
+                update *= np.float32(self.fineness)
+            update += np.multiply(w, np.float32(decay), out=spare)
+            update *= rate
+            w -= update
+            np.clip(w, -self.limit, self.limit, out=w)
+            np.rint(w, out=rounded)
+        for b, first, second, gradient, rounded in _stretches(
+            (self.bias, first_b, second_b, bias, whole_bias)
+        ):
+            update, spare = _adam(first, second, gradient, number)
+            update *= rate
+            b -= update
+            np.rint(np.multiply(b, np.float32(self.unit), out=spare), out=rounded)
 
 
-def _adam(first: Array, second: Array, gradient: Array, number: int) -> Array:
-    first += np.float32(0.1) * (gradient - first)
-    second += np.float32(0.001) * (gradient * gradient - second)
-    scale = np.sqrt(second / np.float32(1.0 - 0.999**number)) + np.float32(1e-12)
-    update: Array = first / np.float32(1.0 - 0.9**number) / scale
-    return update
+def _stretches(arrays: Sequence[Array]) -> Iterator[tuple[Array, ...]]:
+    """The same elements of arrays of one shape, in stretches that stay in a processor's cache."""
+    flat = [array.reshape(-1) for array in arrays]
+    for begin in range(0, flat[0].size, STRETCH):
+        yield tuple(array[begin : begin + STRETCH] for array in flat)
+
+
+def _adam(first: Array, second: Array, gradient: Array, number: int) -> tuple[Array, Array]:
+    """Adam's update by one gradient, and an array of its size that may be overwritten."""
+    spare = gradient - first
+    spare *= np.float32(0.1)
+    first += spare
+    np.multiply(gradient, gradient, out=spare)
+    spare -= second
+    spare *= np.float32(0.001)
+    second += spare
+    np.divide(second, np.float32(1.0 - 0.999**number), out=spare)
+    np.sqrt(spare, out=spare)
+    spare += np.float32(1e-12)
+    update: Array = first / np.float32(1.0 - 0.9**number)
+    update /= spare
+    return update, spare
 
 
 def fit(
@@ -127,19 +168,22 @@ def fit(
     Returns new parameters whose integers lie within their ranges.
     """
     segments = (*spec.hidden, *spec.outputs)
-    masters = [_master(segment, given) for segment, given in zip(segments, parameters, strict=True)]
+    given_ones = zip(segments, parameters, trainable, strict=True)
+    masters = [_master(segment, given, learns) for segment, given, learns in given_ones]
+    rounded = [master.integers for master in masters]
+    prefix = frozen_prefix(spec, parameters, trainable, data.features, budget.steps * budget.batch)
     every = max(1, budget.steps // 100)
     for number, index in enumerate(batches(data.labels, spec.classes, budget, rng), start=1):
         x, labels = data.features[index].astype(np.float32), data.labels[index].astype(np.int64)
-        rounded = [master.rounded() for master in masters]
-        loss, gradients = gradients_of(spec, rounded, trainable, x, labels, loss_kind)
+        kept = prefix, prefix.of(index)
+        loss, gradients = gradients_of(spec, rounded, trainable, x, labels, loss_kind, kept)
         rate = rate_at(budget, number)
         for position, gradient in gradients.items():
             masters[position].step(*gradient, number, rate, budget.weight_decay)
         if progress is not None and number % every == 0:
             progress(number, loss)
     return tuple(
-        integers_of(segment, *master.rounded()) if learns else given
+        integers_of(segment, *master.integers) if learns else given
         for segment, master, learns, given in zip(segments, masters, trainable, parameters, strict=True)
     )
 
@@ -170,11 +214,12 @@ def batches(
         yield _batch(rows_of, len(labels), budget, rng)
 
 
-def _master(segment: HiddenSegment | Output, given: SegmentParameters) -> _Master:
+def _master(segment: HiddenSegment | Output, given: SegmentParameters, learns: bool) -> _Master:
     unit = kind_of(segment).bias_unit(segment)
     weights, bias = given.weights.astype(np.float32), given.bias.astype(np.float32) / np.float32(unit)
-    zeros = (np.zeros_like(weights), np.zeros_like(weights), np.zeros_like(bias), np.zeros_like(bias))
-    return _Master(weights, bias, unit, *range_of(segment), zeros)
+    shapes = (weights.shape, weights.shape, bias.shape, bias.shape) if learns else ((0,),) * 4
+    first_w, second_w, first_b, second_b = (np.zeros(shape, np.float32) for shape in shapes)
+    return _Master(weights, bias, unit, *range_of(segment), (first_w, second_w, first_b, second_b))
 
 
 def _batch(
@@ -194,30 +239,40 @@ def gradients_of(
     x: Array,
     labels: npt.NDArray[np.int64],
     loss_kind: LossKind,
+    kept: Kept = (NOTHING, {}),
 ) -> tuple[float, dict[int, tuple[Array, Array]]]:
     """The mean loss of rows (n, inputs) in nats, and by position its gradients by weights and bias.
 
-    `rounded` are weights and bias of every segment, in integer steps.
+    `rounded` are weights and bias of every segment, in integer steps; `kept` what frozen segments make of
+    these rows.
     """
-    layers, slopes = _forward_hidden(spec, rounded, x)
+    layers, slopes = _forward_hidden(spec, rounded, x, kept)
     components = _components(spec, rounded, layers)
     loss, upstream = loss_gradient(spec, components, labels, loss_kind)
-    return loss, _backward(spec, rounded, trainable, layers, slopes, upstream)
+    return loss, _backward(spec, rounded, trainable, layers, slopes, upstream, kept[0])
 
 
 def _forward_hidden(
-    spec: NetworkSpec, rounded: list[tuple[Array, Array]], x: Array
+    spec: NetworkSpec, rounded: list[tuple[Array, Array]], x: Array, kept: Kept
 ) -> tuple[list[Array], dict[int, Array]]:
-    """Every layer's values, the inputs first; and for each hidden segment the slope of its activation."""
+    """Every layer's values, the inputs first; and for each hidden segment the slope of its activation.
+
+    What frozen segments make stands first in each layer, and has no slope, because nothing learns below it.
+    Where nobody reads it, it is left empty.
+    """
     layers, slopes = [x], {}
+    prefix, values = kept
     for layer in range(1, len(layer_widths(spec))):
         outputs = []
-        for position, segment in enumerate(spec.hidden):
+        if layer < len(prefix.widths):
+            nothing = np.empty((len(x), prefix.widths[layer]), np.float32)
+            outputs.append(values.get(layer, nothing))
+        for position, segment in enumerate(spec.hidden[prefix.segments :], start=prefix.segments):
             if segment.layer == layer:
                 accumulators = segment.accumulate(read(layers, segment), *rounded[position])
                 value, slopes[position] = kind_of(segment).activate(segment, accumulators)
                 outputs.append(value)
-        layers.append(np.concatenate(outputs, axis=1))
+        layers.append(outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1))
     return layers, slopes
 
 
@@ -243,6 +298,7 @@ def _backward(
     layers: list[Array],
     slopes: dict[int, Array],
     upstream: Array,
+    prefix: FrozenPrefix,
 ) -> dict[int, tuple[Array, Array]]:
     """Gradients of the trainable segments by their position; `upstream` is the loss by the components."""
     gradients: dict[int, tuple[Array, Array]] = {}
@@ -252,7 +308,7 @@ def _backward(
         kind, below = kind_of(segment), read(layers, segment)
         if trainable[position]:
             gradients[position] = kind.parameter_gradients(segment, below, error)
-        if segment.reads:
+        if any(each.layer and each.hi > _ends(prefix, each.layer) for each in segment.intervals):
             shares, begin = kind.input_gradient(segment, below, rounded[position][0], error), 0
             for each in segment.intervals:
                 by_layer[each.layer][:, each.lo : each.hi] += shares[:, begin : begin + each.size]
@@ -263,12 +319,17 @@ def _backward(
         descend(position, output, upstream[:, output.first : output.first + output.width] * scale)
     columns = _first_neurons(spec)
     for layer in range(len(layers) - 1, 0, -1):
-        for position, segment in enumerate(spec.hidden):
+        for position, segment in enumerate(spec.hidden[prefix.segments :], start=prefix.segments):
             if segment.layer == layer:
                 start = columns[position]
                 error = by_layer[layer][:, start : start + segment.width] * slopes[position]
                 descend(position, segment, error)
     return gradients
+
+
+def _ends(prefix: FrozenPrefix, layer: int) -> int:
+    """How many neurons of a layer frozen segments make: no gradient is needed below them."""
+    return prefix.widths[layer] if layer < len(prefix.widths) else 0
 
 
 def _first_neurons(spec: NetworkSpec) -> list[int]:
