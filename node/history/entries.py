@@ -146,7 +146,7 @@ def _add_payload(parts: dict[Address, _Part], sender: Address, tx: Transaction) 
 
 
 def _add_event(parts: dict[Address, _Part], event: Event) -> None:
-    for address in _named(event):
+    for address in dict.fromkeys(_named(event)):
         part = parts.setdefault(address, _Part())
         match event.name:
             case "rewards_claimed":
@@ -160,6 +160,10 @@ def _add_event(parts: dict[Address, _Part], event: Event) -> None:
             case "bond_burned":
                 part.roles |= AccountRole.BOND_BURNED
                 part.burned += event.values[0]
+            case "claim_refuted":
+                part.roles |= AccountRole.NAMED
+                if address.hex() == event.text[1]:  # the challenger, who may be the author too
+                    part.received += event.values[-1]
             case "badge_given":
                 part.roles |= AccountRole.BADGE
             case _:

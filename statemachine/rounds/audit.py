@@ -14,7 +14,7 @@ from engram.primitives.codec import encode
 from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_part, version_network
-from engram.statemachine.money import burn, give
+from engram.statemachine.money import give
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Part, RecentBlock
@@ -34,6 +34,7 @@ from engram.statemachine.rounds.draw import draw_seed
 from engram.statemachine.rounds.entry import EnteredRound
 from engram.statemachine.rounds.errors import ClaimUnfinished, HalfNotScored, WindowOpen
 from engram.statemachine.rounds.records import Candidate, ClaimStatus, Round
+from engram.statemachine.rounds.settlement import burn_bond
 from engram.statemachine.rounds.union import candidate_halves
 from engram.statemachine.rounds.update import propose
 from engram.statemachine.rules import Rules
@@ -84,11 +85,12 @@ def refute(
     """
     reward = candidate.bond // 2
     give(state, challenger, reward)
-    burn(state, candidate.bond - reward)
+    burned = burn_bond(state, round_, candidate.author, candidate.bond - reward)
     claim = replace(open_claim(candidate), status=int(ClaimStatus.REFUTED))
     state.put(replace(candidate, bond=0, claim=claim))
     values = (candidate.epoch, chunk.part, chunk.number, reward)
-    return (Event("claim_refuted", round_.id, values, (candidate.author.hex(), challenger.hex())),)
+    refuted = Event("claim_refuted", round_.id, values, (candidate.author.hex(), challenger.hex()))
+    return refuted, *burned
 
 
 def first_tick_to_confirm(rules: Rules, window: int, last: int) -> int:

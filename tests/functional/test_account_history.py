@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import pytest
 
+from engram.consensus.block import Block
+from engram.consensus.genesis import genesis
 from engram.node.chain.snapshot import restore_snapshot, take_snapshot
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import AccountIndexOff
@@ -20,15 +22,17 @@ from engram.node.history.service import AccountHistory
 from engram.node.storage.db import Batch
 from engram.node.storage.schema import ACCOUNT, ACCOUNTS, INDEX
 from engram.node.storage.store import ChainStore
-from engram.primitives.keys import address
+from engram.primitives.keys import PrivateKey, address
 from engram.statemachine.record import Record, u64
 from engram.statemachine.records import Badge, Maturing
 from engram.statemachine.registry import parse_record
+from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.transfer import Transfer
+from tests.support.claimed_rounds import better, play_of
 from tests.support.damage import damage_body
 from tests.support.memory_chain import COIN, MemoryChain
 from tests.support.node_chain import (
@@ -46,6 +50,9 @@ from tests.support.node_chain import (
     running,
 )
 from tests.support.replay_chain import replay
+from tests.support.rounds import ALICE as PLAYED_ALICE
+from tests.support.rounds import BOB as PLAYED_BOB
+from tests.support.rounds import SMALL_RULES, network
 from tests.support.until import pass_until, until
 
 VECTOR = Path(__file__).resolve().parents[1] / "vectors" / "consensus_chain_50.json"
@@ -309,3 +316,23 @@ async def test_blocks_from_before_a_snapshot_come_when_their_bodies_do(
         assert begun(page) == [1_000 * COIN]
         told = {each.place.height: each.entry.status for each in page.entries[:-1]}
         assert told == {height: Told.OK if height > 20 else Told.UNKNOWN for height in range(28, 0, -3)}
+
+
+@pytest.mark.parametrize("challenger", [PLAYED_BOB, PLAYED_ALICE])
+def test_a_refuted_claim_tells_what_the_challenger_got_and_what_burned(challenger: PrivateKey) -> None:
+    """Author and challenger can be one account; then it got the reward once."""
+    play = play_of()
+    play.lies[PLAYED_ALICE.address, 0] = better(row=9)
+    play.ok(play.found())
+    play.reveal_validation()
+    play.play_epoch((PLAYED_ALICE, network(play.inputs, 8)))
+    play.audit()
+    play.at(Phase.SCORE)
+    bond = play.candidate(PLAYED_ALICE).bond
+    tx = play.ledger.pay(challenger, play.dispute_payload(PLAYED_ALICE, part=0, number=1))
+    (receipt,) = play.ledger.block(tx).receipts
+    block = Block(genesis(SPEC).block.header, (tx,))
+    told = {account: entry for account, _, entry in entries_of(block, [receipt], SMALL_RULES)}
+    assert told[challenger.address].received == bond // 2
+    assert told[PLAYED_ALICE.address].burned == bond - bond // 2
+    assert told[PLAYED_ALICE.address].roles & AccountRole.BOND_BURNED

@@ -29,13 +29,14 @@ from engram.statemachine.rounds.claims import (
 )
 from engram.statemachine.rounds.records import Candidate, OpenedPart, RoundTerms
 from engram.statemachine.rounds.update import UpdateClaim
+from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transactions.confirm_update import ConfirmUpdate
 from engram.statemachine.transactions.dispute_claim import DisputeClaim
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from engram.statemachine.transactions.score_update import ScoreUpdate
 from tests.support.ledger import Ledger
-from tests.support.rounds import ACTORS, COIN, Play, Weights, make_part, train_terms
+from tests.support.rounds import ACTORS, COIN, PURSE, SMALL_RULES, Play, Weights, make_part, train_terms
 
 CLAIMS = ClaimTerms(window=4, audited=2)
 EVERY_CHUNK = ClaimTerms(window=4, audited=64)
@@ -70,6 +71,11 @@ def worse_before(row: int) -> Lie:
         return RowScores(losses, base.right), own
 
     return lie
+
+
+def losing_nothing(base: RowScores, own: RowScores) -> tuple[RowScores, RowScores]:
+    """Claims that version t loses nothing on any row."""
+    return RowScores(np.zeros_like(base.losses), base.right), own
 
 
 class ClaimPlay(Play):
@@ -202,3 +208,9 @@ class ClaimPlay(Play):
                 key = (self.id, bytes([epoch]), actor.address)
                 if self.ledger.state.find(Candidate, *key) is not None:
                     self.confirm(actor, epoch)
+
+
+def play_of(rules: Rules = SMALL_RULES, *, claims: ClaimTerms = CLAIMS, rows: int = ROWS) -> ClaimPlay:
+    """A play under these rules."""
+    ledger = Ledger(dict.fromkeys(ACTORS, PURSE), rules=rules)
+    return ClaimPlay(claims=claims, rows=rows, ledger=ledger)

@@ -19,20 +19,16 @@ from engram.statemachine.rounds.candidates import is_refuted
 from engram.statemachine.rounds.claims import audit_macs, reveal_macs
 from engram.statemachine.rounds.terms import least_claim_bond
 from engram.statemachine.rounds.update import scoring_macs
-from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import composing_macs
 from engram.statemachine.transactions import reveal_update
 from tests.support import joint
 from tests.support.attacks import fails
-from tests.support.claimed_rounds import CLAIMS, ClaimPlay
-from tests.support.ledger import Ledger
+from tests.support.claimed_rounds import CLAIMS, ClaimPlay, losing_nothing, play_of
 from tests.support.rounds import (
-    ACTORS,
     ALICE,
     BOB,
     CAROL,
     COIN,
-    PURSE,
     SMALL_RULES,
     grow_terms,
     growth,
@@ -46,11 +42,6 @@ ONE_CHUNK = ClaimTerms(window=4, audited=1)
 MANY_ROWS = 2_000
 
 
-def claim_play(rules: Rules = SMALL_RULES, **given: object) -> ClaimPlay:
-    ledger = Ledger(dict.fromkeys(ACTORS, PURSE), rules=rules)
-    return ClaimPlay(ledger=ledger, **given)  # type: ignore[arg-type]  # a test's own fields
-
-
 def refusal(play: ClaimPlay, **given: object) -> str:
     """The code with which a founding under these terms is refused; nothing if it is not."""
     try:
@@ -60,15 +51,10 @@ def refusal(play: ClaimPlay, **given: object) -> str:
     return ""
 
 
-def losing_nothing(base: RowScores, own: RowScores) -> tuple[RowScores, RowScores]:
-    """Claims that version t loses nothing on any row."""
-    return RowScores(np.zeros_like(base.losses), base.right), own
-
-
 def reading_that_fills_a_block() -> None:
     """The opener asks for so many validation parts that reading them all takes more than a block."""
     rules = replace(SMALL_RULES, macs_per_loaded_byte=1_200, max_block_macs=114_000_000)
-    play = claim_play(rules, rows=MANY_ROWS, claims=ONE_CHUNK)
+    play = play_of(rules, rows=MANY_ROWS, claims=ONE_CHUNK)
     play.parts = [make_part(index, parts=4, rows=MANY_ROWS) for index in range(8)]
     wide = {"rows": MANY_ROWS, "max_update_bytes": 2_000, "reveal_window": 8}
     if refusal(play, validation=6, **wide) == "step_too_heavy":
@@ -88,7 +74,7 @@ def test_no_opener_asks_for_reveals_that_no_block_can_hold(monkeypatch: pytest.M
 def growing_a_heavy_model() -> None:
     """Half a block has room for audits of a growth, and not for scoring it on a whole retention part."""
     rules = replace(SMALL_RULES, max_block_macs=88_000_000)
-    play = claim_play(rules, rows=MANY_ROWS, claims=ONE_CHUNK)
+    play = play_of(rules, rows=MANY_ROWS, claims=ONE_CHUNK)
     play.freeze(terms=play.terms(rows=MANY_ROWS), **joint.FREE)
     play.new_parts(rows=MANY_ROWS)
     given = {"rows": MANY_ROWS, "score_window": 16, "author_bond": BOND}
@@ -118,7 +104,7 @@ def test_a_model_that_needs_claims_can_grow(monkeypatch: pytest.MonkeyPatch) -> 
 
 def a_half_of_the_last_tick() -> None:
     """Bob claims so late that his half, and so the union, could be confirmed in the very last tick alone."""
-    play = claim_play(rows=9)
+    play = play_of(rows=9)
     given = {"score_window": 24, "author_bond": BOND, "rows": 9}
     play.freeze(terms=play.terms(rows=9), **joint.FREE)
     play.ok(play.open(grow_terms(play.parts, epochs=2, **given)))
@@ -153,7 +139,7 @@ def test_no_half_leaves_a_single_block_to_its_union(monkeypatch: pytest.MonkeyPa
 
 def taking_the_bond_back() -> None:
     """Alice has seen what others reveal. She claims that version t loses nothing; hers is no gain."""
-    play = claim_play()
+    play = play_of()
     play.lies[ALICE.address, 0] = losing_nothing
     play.ok(play.found())
     play.reveal_validation()
@@ -171,7 +157,7 @@ def test_no_claim_brings_a_bond_back(monkeypatch: pytest.MonkeyPatch) -> None:
 def lies_that_are_dear_to_refute() -> None:
     """MACs are dear on this chain, and the bounty is next to nothing."""
     rules = replace(SMALL_RULES, fees=replace(SMALL_RULES.fees, macs_per_spark=4), max_block_macs=10**9)
-    play, heaviest = claim_play(rules), price_of_macs(rules.fees, rules.max_block_macs // 2)
+    play, heaviest = play_of(rules), price_of_macs(rules.fees, rules.max_block_macs // 2)
     small = {"bounty": 0, "witness_fee": 0}
     bond = least_claim_bond(rules, play.terms(**small), 0)
     assert refusal(play, author_bond=bond - 1, **small) == "bond_too_low"
@@ -187,7 +173,7 @@ def test_no_lie_is_too_dear_to_refute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def a_result_that_nobody_confirms() -> None:
     """Carol claims that her update of the first epoch loses nothing, and never claims the rest."""
-    play = claim_play()
+    play = play_of()
     play.lies[CAROL.address, 0] = lambda base, own: (base, RowScores(np.zeros_like(own.losses), own.right))
     play.ok(play.found(terms=play.terms(epochs=2, score_window=24)))
     play.reveal_validation()
@@ -214,7 +200,7 @@ def test_a_result_that_is_not_confirmed_takes_nobodys_badge(monkeypatch: pytest.
 
 def test_a_reveal_keeps_room_for_putting_version_t_together() -> None:
     """A node that has forgotten a long line must look it up, even where no score is computed."""
-    play = claim_play()
+    play = play_of()
     play.ok(play.found())
     play.reveal_validation()
     weights, rules = network(play.inputs, 8), play.ledger.rules
@@ -227,7 +213,7 @@ def test_a_reveal_keeps_room_for_putting_version_t_together() -> None:
 def test_nobody_founds_a_model_whose_claims_cannot_be_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The chunks of an audit would not fit into a transaction, so every author would lose the bond."""
     rules = replace(SMALL_RULES, max_transaction_bytes=16_384, chunk_bytes=4_096, max_blob_bytes=2**20)
-    play = claim_play(rules, claims=ClaimTerms(window=4, audited=64))
+    play = play_of(rules, claims=ClaimTerms(window=4, audited=64))
     assert refusal(play) == "terms_invalid"
     play.claims = ClaimTerms(window=4, audited=32)
     assert refusal(play) == ""
@@ -235,7 +221,7 @@ def test_nobody_founds_a_model_whose_claims_cannot_be_confirmed(monkeypatch: pyt
 
 def test_every_update_whose_audit_takes_more_than_half_a_block_is_refused() -> None:
     """Or blocks that hold its dispute would stop the round clock. It is refused before anything is read."""
-    play = claim_play()
+    play = play_of()
     play.ok(play.found())
     play.reveal_validation()
     weights = network(play.inputs, 8)

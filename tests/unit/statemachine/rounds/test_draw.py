@@ -45,6 +45,13 @@ def test_the_sample_follows_its_formula(population: int, count: int) -> None:
         assert sample(seed, population, count) == sample_again(seed, population, count)
 
 
+def test_a_sample_takes_no_longer_from_more_items() -> None:
+    """Whoever sends what is refused chooses how many chunks a node draws from, and pays nothing."""
+    drawn = sample(bytes(32), 10**15, 64)
+    assert len(set(drawn)) == 64
+    assert all(0 <= item < 10**15 for item in drawn)
+
+
 def test_uneven_words_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """2^64 mod 3 = 1: the word 2^64 - 1 is one too many."""
     words = iter([2**64 - 1, 2**64 - 2, 5, 0])
