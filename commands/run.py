@@ -18,7 +18,7 @@ import click
 
 from engram.commands.explore import page_of
 from engram.commands.support import streams
-from engram.commands.support.dev_chain import DEV_KEY, make_dev_chain
+from engram.commands.support.dev_chain import DEV_KEY, fork_dev_chain, make_dev_chain
 from engram.commands.support.options import (
     Command,
     Function,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from engram.node.node import Node
 
 SECTIONS: Final = {
-    "Test networks": ("dev", "miner_waits", "miner_waits_at"),
+    "Test networks": ("dev", "fork", "miner_waits", "miner_waits_at"),
     "Peers": (
         *("p2p_host", "p2p_port", "p2p_tls", "public_address", "peers", "seeds", "connect_only"),
         *("max_outbound", "max_inbound", "max_inbound_per_host", "max_inbound_per_group"),
@@ -78,7 +78,8 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
     cls=Command,
     example="engram run\n"
     "engram run --mine --miner-address alice --peer 192.0.2.7:8646\n"
-    "engram run --dev --data-dir /tmp/dev",
+    "engram run --dev --data-dir /tmp/dev\n"
+    "engram run --dev --data-dir /tmp/copy --fork http://127.0.0.1:8645",
     sections=SECTIONS,
 )
 @click.option(
@@ -89,12 +90,24 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
     "no chain, make a chain for development, whose blocks cost no work and whose coins belong to the new "
     "key `dev`.",
 )
+@click.option(
+    "--fork",
+    metavar="DIR|URL",
+    help="With --dev, in a directory that holds no chain: begin with the accounts, models and rounds of "
+    "another chain, after its last block. DIR is the data directory of a stopped node, URL the address of "
+    "one that runs, such as http://127.0.0.1:8645.",
+)
 @_setting_options
 @with_known_passphrase("the passphrase of the key that --dev makes is `dev`")
 @data_dir_option
 @json_flag
 def command(
-    as_json: bool, data_dir: Path | None, passphrase_file: Path | None, dev: bool, **given: Any
+    as_json: bool,
+    data_dir: Path | None,
+    passphrase_file: Path | None,
+    dev: bool,
+    fork: str | None,
+    **given: Any,
 ) -> None:
     """Run a node until Ctrl-C, SIGTERM or SIGHUP, which stop it with status 0.
 
@@ -111,7 +124,11 @@ def command(
     end_cleanly_until_it_runs()
     use_one_blas_thread()
     session = CommandSession(as_json=as_json, data_dir=data_dir, passphrase_file=passphrase_file)
-    if dev:
+    if fork is not None and not dev:
+        raise click.UsageError("--fork begins a chain for development: name --dev, too")
+    if fork is not None:
+        _fork_dev_chain(session, fork)
+    elif dev:
         _make_dev_chain(session)
     _run(session, _config(session, dev, given), dev)
 
@@ -186,6 +203,24 @@ def _say_where(info: RunInfo, as_json: bool, *, serves_page: bool) -> None:
 def _make_dev_chain(session: CommandSession) -> None:
     """Makes a chain for development in a directory that holds none, and says how to use its key."""
     if make_dev_chain(session.config.data_dir, session.given_passphrase):
-        session.note(
-            f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY} to use it"
-        )
+        _tell_passphrase(session)
+
+
+def _fork_dev_chain(session: CommandSession, place: str) -> None:
+    """Makes a chain that begins with the state of another one, and says what it has taken over."""
+    import asyncio
+
+    making = fork_dev_chain(session.config.data_dir, place, session.given_passphrase)
+    is_usual, forked = asyncio.run(making)
+    session.note(
+        f"forked after block {forked.height:,} ({forked.block.hex()[:12]}…): "
+        f"{forked.records:,} records, {forked.content:,} tensors and data parts"
+    )
+    if is_usual:
+        _tell_passphrase(session)
+
+
+def _tell_passphrase(session: CommandSession) -> None:
+    session.note(
+        f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY} to use it"
+    )

@@ -22,8 +22,8 @@ from engram.primitives.codec import from_json, to_json, validate
 from engram.primitives.errors import BadAddress, CodecError
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.keys import format_address, parse_address
-from engram.primitives.schema import ListSchema, RecordSchema, Schema, record
-from engram.primitives.types import U16, U32, U64, Address, Hash, Size
+from engram.primitives.schema import ListSchema, RecordSchema, Schema, record, trailing
+from engram.primitives.types import U16, U32, U64, Address, Hash, Size, Trailing
 from engram.statemachine.rules import MAX_ISSUED, Rules, check_rules, total_subsidy
 from engram.statemachine.upgrades import FROM_GENESIS
 
@@ -56,6 +56,19 @@ class Upgrade:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The state of another chain with which a chain without work begins."""
+
+    spec: Hash
+    """Spec id of the other chain."""
+    block: Hash
+    """The block after which its state was taken."""
+    height: U64
+    state_root: Hash
+    """Root of the state at genesis: the records that were taken over, and the allocations added to them."""
+
+
+@dataclass(frozen=True)
 class ChainSpec:
     """Everything that defines a chain: two nodes with the same spec agree on every rule."""
 
@@ -82,6 +95,8 @@ class ChainSpec:
     """Constants of the state transition."""
     upgrades: Annotated[tuple[Upgrade, ...], Size(0, 4096)]
     """Transaction types in force, kinds strictly ascending; not part of the spec id."""
+    origin: Annotated[Origin | None, Trailing()] = None
+    """With what the chain begins, if not with nothing but its allocations."""
 
     @cached_property
     def _id(self) -> Hash:
@@ -138,6 +153,8 @@ def check_spec(spec: ChainSpec) -> None:
             expected=ONE_WORK_TARGET,
             got=spec.genesis_target,
         )
+    if spec.origin is not None and has_work(spec):
+        raise BadSpec("origin: only a chain without work begins with the state of another", got=spec.pow)
     _check_ascending("allocations", [allocation.address for allocation in spec.allocations])
     _check_ascending("upgrades", [upgrade.kind for upgrade in spec.upgrades])
     if any(allocation.amount == 0 for allocation in spec.allocations):
@@ -338,11 +355,11 @@ def _check_keys(schema: Schema, value: object, where: str) -> None:
     for key in value:
         if key not in fields:
             raise BadSpec(f"{where}: unknown key {key!r}", got=key)
-    for key in fields:
+    for key in list(fields)[: len(fields) - len(trailing(schema.cls))]:
         if key not in value:
             raise BadSpec(f"{where}: key {key!r} is missing", expected=key)
     for key, inner in fields.items():
-        _check_keys(inner, value[key], f"{where}.{key}")
+        _check_keys(inner, value.get(key), f"{where}.{key}")
 
 
 def _parse_addresses(value: dict[str, Any]) -> None:

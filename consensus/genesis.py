@@ -31,21 +31,28 @@ class Genesis:
     id: Hash
     """Id of the block."""
     nodes: Mapping[Hash, bytes]
-    """Tree nodes of the state, by hash; the root is in the header."""
+    """Tree nodes of the state, by hash; the root is in the header. None if the chain has an origin:
+    whoever made the chain has written them.
+    """
 
 
 def genesis(spec: ChainSpec) -> Genesis:
     """The genesis block: no transactions, no proof of work; its parent field is the spec id.
 
-    Its state holds an `Account` for each allocation, and one `Supply` that counts their sum as issued.
-    Raises `BadSpec`, `CodecError`.
+    Its state holds an `Account` for each allocation, and one `Supply` that counts their sum as issued. Where
+    the spec has an origin, it says the root of the state. Raises `BadSpec`, `CodecError`.
     """
     check_spec(spec)
+    if spec.origin is not None:
+        return _first_block(spec, spec.origin.state_root, {})
     state = State(_NoNodes(), ZERO_HASH)
     for allocation in spec.allocations:
         state.put(Account(allocation.address, allocation.amount))
     state.put(Supply(issued=sum(allocation.amount for allocation in spec.allocations)))
-    root, nodes = state.commit()
+    return _first_block(spec, *state.commit())
+
+
+def _first_block(spec: ChainSpec, root: Hash, nodes: Mapping[Hash, bytes]) -> Genesis:
     header = BlockHeader(
         version=HEADER_VERSION,
         height=0,

@@ -18,8 +18,9 @@ from engram.library.dev_keys import dev_key
 from engram.library.errors import OptionInvalid
 from engram.library.portal import Portal
 from engram.library.sync import SyncChain
+from engram.node.chain.forking import fork_chain, fork_source
 from engram.node.config import SPEC_NAME, Config
-from engram.node.datadir import read_spec
+from engram.node.datadir import read_spec, write_spec
 from engram.node.localnet.localnet import Localnet
 from engram.node.threaded import running_node
 from engram.primitives.keys import format_address
@@ -47,20 +48,25 @@ def dev_spec(accounts: Sequence[str]) -> ChainSpec:
 
 @contextmanager
 def dev_node(
-    accounts: Sequence[str] = ("alice", "bob", "carol"), *, folder: str | Path | None = None
+    accounts: Sequence[str] = ("alice", "bob", "carol"),
+    *,
+    folder: str | Path | None = None,
+    fork: str | Path | None = None,
 ) -> Iterator[SyncChain]:
     """A node in this process with a chain of its own, at free ports; yields it for the first account.
 
     `chain.using(name)` acts for another account. Blocks come when transactions wait, and while rounds are
     played they wait for everybody who plays. Everything is removed at the end, unless `folder` says where to
-    keep it; a chain that it holds already goes on.
+    keep it; a chain that it holds already goes on. With `fork`, the chain begins with the accounts, models
+    and rounds of another chain after its last block: of a stopped node's data directory, or of the running
+    node at this address.
 
     Raises `OptionInvalid` unless accounts are one or more different names, or if the chain in `folder` was
-    made for others.
+    made for others; with `fork` what reading the other chain raises, and `ChainExists` if `folder` holds one.
     """
     _check_names(accounts)
     with _kept(folder) as path:
-        spec = _spec_in(path, accounts)
+        spec = _spec_in(path, accounts) if fork is None else _forked_into(path, accounts, str(fork))
         miner = format_address(dev_key(MINER).address, spec.hrp)
         config = Config(
             data_dir=path, rpc_port=0, p2p_port=0, mine=True, miner_address=miner, miner_waits=True
@@ -120,6 +126,22 @@ def _spec_in(folder: Path, accounts: Sequence[str]) -> ChainSpec:
             got=strangers,
         )
     return spec
+
+
+def _forked_into(folder: Path, accounts: Sequence[str], place: str) -> ChainSpec:
+    """A new chain in a folder that begins with the state of another one."""
+
+    async def make() -> ChainSpec:
+        async with fork_source(place) as source:
+            spec, _ = await fork_chain(folder, source, dev_spec(accounts))
+        write_spec(folder, spec)
+        return spec
+
+    portal = Portal()
+    try:
+        return portal.run(make())
+    finally:
+        portal.close()
 
 
 def _allocations(accounts: Sequence[str]) -> tuple[Allocation, ...]:

@@ -107,6 +107,11 @@ def node_hash(node: bytes) -> bytes:
     raise ValueError("neither a leaf nor an inner node")
 
 
+def leaf_of(node: bytes) -> bytes:
+    """The value that a leaf node holds."""
+    return node[1 + KEY_BYTES :]
+
+
 def children(node: bytes) -> tuple[bytes, ...]:
     """Hashes of the nodes below a node; none below a leaf and on an empty side."""
     if node[0] == _LEAF:

@@ -21,6 +21,7 @@ from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.errors import UnknownParent
 from engram.consensus.genesis import Genesis
+from engram.node.chain.errors import OriginMissing
 from engram.node.chain.importer import Importer, ImportStatus
 from engram.node.errors import CorruptStore, DamagedBody
 from engram.node.storage.batches import (
@@ -83,8 +84,13 @@ def open_chain(
 
 
 def write_genesis(spec: ChainSpec, genesis: Genesis, store: ChainStore) -> None:
-    """Writes the first batch of a database: the chain's identity, the genesis block and its state."""
+    """Writes the first batch of a database: the chain's identity, the genesis block and its state.
+
+    Raises `OriginMissing` if the state is that of another chain, and is not in the store.
+    """
     header = genesis.block.header
+    if spec.origin is not None and store.find_stamped_node(header.state_root) is None:
+        raise OriginMissing(expected=header.state_root)
     ref = BlockRef(genesis.id, header, work_of(bits_to_target(header.target)), Verdict.VALID)
     batch = Batch()
     put_identity(batch, spec_id(spec), genesis.id)

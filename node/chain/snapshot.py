@@ -24,6 +24,7 @@ from engram.consensus.proof import check_has_work
 from engram.node.chain.headers import HeaderChain, work_of_header
 from engram.node.chain.pruning import replaced
 from engram.node.chain.recovery import write_genesis
+from engram.node.chain.statewriter import StateWriter
 from engram.node.errors import (
     BlockNotFound,
     ChainExists,
@@ -36,8 +37,7 @@ from engram.node.storage.batches import put_connected, put_ref, put_tip
 from engram.node.storage.db import Batch, LevelDatabase
 from engram.node.storage.memoryfiles import MemoryBlockFiles
 from engram.node.storage.recordfile import RecordWriter, read_records
-from engram.node.storage.recordindex import put_records
-from engram.node.storage.schema import CONTENT, NODE, PRUNED, Position, Pruned, Verdict, stamp
+from engram.node.storage.schema import CONTENT, NODE, PRUNED, Position, Pruned, Verdict
 from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore, unpacked
 from engram.node.storage.swap import BUILDING, DATABASE_DIRECTORY, finish_swap, need_space, swap
 from engram.primitives import smt
@@ -184,8 +184,7 @@ class _Restore:
         self._now_ms = now_ms
         self._first: Genesis = genesis(spec)
         self._base: BlockRef | None = None
-        self._root = ZERO_HASH
-        self._leaves = 0
+        self._writer: StateWriter | None = None
         self._last = b""
         self._named: set[Hash] = set()
 
@@ -223,16 +222,17 @@ class _Restore:
             else:
                 raise SnapshotFalse("the snapshot holds its records in another order than a node")
         base = base or self._anchored(headers, manifest, checkpoint, min_work)
-        if self._root != base.state_root:
+        if (root := self._state_writer(base).root) != base.state_root:
             raise SnapshotFalse(
-                "the records are not those of the block's state", expected=base.state_root, got=self._root
+                "the records are not those of the block's state", expected=base.state_root, got=root
             )
         if self._named:
             raise SnapshotFalse("content is missing that the state names", expected=min(self._named))
         self._finish(base)
         work = sum(map(work_of_header, headers[manifest.height - 1 :]))
         size = self._path.stat().st_size
-        return SnapshotInfo(base.height, base.id, len(headers), self._leaves, content, work, size)
+        records_read = self._state_writer(base).leaves
+        return SnapshotInfo(base.height, base.id, len(headers), records_read, content, work, size)
 
     def _header(self, line: HeaderChain, header: BlockHeader, manifest: Manifest) -> None:
         try:
@@ -262,22 +262,17 @@ class _Restore:
             raise InsufficientWork(expected=min_work, got=work)
         return base
 
+    def _state_writer(self, base: BlockRef) -> StateWriter:
+        if self._writer is None:
+            self._writer = StateWriter(self._store, base.order)
+        return self._writer
+
     def _state(self, raw: bytes, base: BlockRef) -> None:
         leaves = dict(_leaves(raw))
         if not leaves or min(leaves) <= self._last or sorted(leaves) != list(leaves):
             raise SnapshotFalse("the records of the state are not in order")
         self._last = max(leaves)
-        root, nodes = smt.update(self._store, self._root, leaves)
-        batch, mark = Batch(), stamp(base.order)
-        for name, node in nodes.items():
-            batch.put(NODE + name, node + mark)
-        put_records(batch, leaves)
-        self._store.write(batch, sync=False)
-        edge = [NODE + name for name, _, _ in replaced(self._store, self._root, root)]
-        self._store.write(Batch(dict.fromkeys(edge)), sync=False)
-        self._store.forget_nodes(key[1:] for key in edge)
-        self._root = root
-        self._leaves += len(leaves)
+        self._state_writer(base).add(leaves)
         for value in leaves.values():
             self._named |= named_content(value)
 

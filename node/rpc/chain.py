@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from engram.consensus.chainspec import ChainSpec, dump_spec
+from engram.node.errors import StatePruned
 from engram.node.rpc.headview import HeadView, HeadViews
+from engram.node.rpc.idlists import listed_ids
 from engram.node.rpc.jsonrpc import rpc_method
-from engram.node.rpc.parameters import IdBytes
+from engram.node.rpc.parameters import ID, IdBytes, ListForm
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.results.chain import BlockResult, HeaderResult, HeadResult
 from engram.node.rpc.results.schemas import Hex
@@ -19,6 +21,9 @@ from engram.primitives import smt
 from engram.primitives.hashing import Tag, tagged_hash
 
 MAX_HEADERS: Final = 1_000
+MAX_NODES: Final = 256
+"""The most nodes in one call of `state_nodes`: a node takes some hundred bytes, a large record more."""
+NodeIds = Annotated[list[str], ListForm(ID.schema, 0, MAX_NODES)]
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,22 @@ class ChainMethods:
     async def record_get(self, kind: int, key: bytes) -> str | None:
         """The state's value of a record at the head, kind byte and canonical bytes; null if there is none."""
         return await self.views.threads.run(self._record, kind, key)
+
+    @rpc_method(list[Hex])
+    async def state_nodes(self, ids: NodeIds) -> list[str]:
+        """Nodes of the tree of a state by their hashes, at most 256.
+
+        Whoever has the state root of a header can read the whole state with it, and need not believe it. The
+        states of the last blocks are there; where a state has been pruned, the answer is an error.
+        """
+        return await self.views.threads.run(self._nodes, listed_ids(ids, MAX_NODES))
+
+    def _nodes(self, names: list[bytes]) -> list[str]:
+        found = [self.views.chain.store.find_stamped_node(name) for name in names]
+        nodes = [node[0].hex() for node in found if node is not None]
+        if len(nodes) < len(names):
+            raise StatePruned("a state has no such node any more: begin again with the state of the head")
+        return nodes
 
     @cached_property
     def _spec_json(self) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, TypeVar
 
 from engram.node.rpc.explain import MAX_ROWS, explain, layer_kinds, lineage, predict, summary
 from engram.node.rpc.headview import HeadViews
-from engram.node.rpc.jsonrpc import INVALID_PARAMS, RpcFault, rpc_method
+from engram.node.rpc.idlists import listed_ids
+from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.parameters import ID, IdBytes, ListForm
 from engram.node.rpc.proofs import CONFIRMATIONS, build_bundle, bundle_file
 from engram.node.rpc.render import Renderer
@@ -21,7 +22,6 @@ from engram.node.rpc.results.model import (
 )
 from engram.node.rpc.results.schemas import Hex
 from engram.primitives.codec import encode
-from engram.primitives.types import ZERO_HASH
 from engram.statemachine.loading import composition_of, line_of
 from engram.statemachine.record import Record
 from engram.statemachine.records import Badge, Model, Part, PartBytes, Reputation, ScoreEntry, Version
@@ -36,7 +36,6 @@ FeatureRows = Annotated[
 ]
 ContentIds = Annotated[list[str], ListForm(ID.schema, 0, MAX_CONTENTS)]
 """The most contents in one call of `part_bytes`: a round has at most so many parts."""
-HASH_BYTES: Final = len(ZERO_HASH)
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ class ModelMethods:
         `contents` are the ids of the bytes as blobs. They are hashes without a salt: who can guess the rows
         of a part knows it again by its id, so an owner of secret parts asks their own node only.
         """
-        asked = _contents(contents)
+        asked = listed_ids(contents, MAX_CONTENTS)
         return await self.views.threads.run(self._part_bytes, asked)
 
     def _part_bytes(self, contents: list[bytes]) -> list[dict[str, Any]]:
@@ -198,26 +197,3 @@ class ModelMethods:
             "predictions": predictions,
             "lineage": lineage(network, version.number, self.render),
         }
-
-
-def _contents(texts: list[str]) -> list[bytes]:
-    """The ids that the texts stand for. Raises `RpcFault` for too many, and for what is no id."""
-    if len(texts) > MAX_CONTENTS:
-        raise RpcFault(
-            INVALID_PARAMS, "too many contents", expected=f"at most {MAX_CONTENTS}", got=len(texts)
-        )
-    found = []
-    for text in texts:
-        try:
-            content = bytes.fromhex(text)
-        except (TypeError, ValueError):
-            content = b""
-        if len(content) != HASH_BYTES:
-            raise RpcFault(
-                INVALID_PARAMS,
-                "a content is the id of a blob",
-                expected=f"{HASH_BYTES} bytes as hexadecimal text",
-                got=repr(text)[:80],
-            )
-        found.append(content)
-    return found

@@ -316,3 +316,26 @@ def test_a_development_node(tmp_path: Path) -> None:
         assert node.call("chain_spec")["pow"] == "none"
         assert node.call("miner_status")["on_demand"] is True
         assert node.stop() == 0
+
+
+def test_a_development_node_begins_where_another_node_is(tmp_path: Path) -> None:
+    """Of a node that runs, and of the same one once it has stopped."""
+    for name in ("source", "running", "stopped"):
+        (tmp_path / name).mkdir()
+    source, bob = NodeCommand(tmp_path / "source", "--dev"), address_of("bob", "deng")
+    with processes(source):
+        place = ("--data-dir", str(tmp_path / "source"))
+        sent = engram("tx", "send", bob, "5", "--key", "dev", *place, ENGRAM_PASSPHRASE="dev")
+        assert sent.returncode == 0, sent.stderr
+        running = NodeCommand(tmp_path / "running", "--dev", "--fork", source.url)
+        with processes(running):
+            assert running.call("account_get", address=bob)["balance"] == 500_000_000
+            assert running.call("chain_head")["height"] == 0
+            again = ("tx", "send", bob, "2", "--key", "dev", "--data-dir", str(tmp_path / "running"))
+            assert engram(*again, ENGRAM_PASSPHRASE="dev").returncode == 0
+            assert running.call("account_get", address=bob)["balance"] == 700_000_000
+        assert source.stop() == 0
+    stopped = NodeCommand(tmp_path / "stopped", "--dev", "--fork", str(tmp_path / "source"))
+    with processes(stopped):
+        assert stopped.call("account_get", address=bob)["balance"] == 500_000_000
+        assert stopped.stop() == 0

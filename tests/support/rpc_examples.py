@@ -157,6 +157,7 @@ def _blocks_and_transactions(ask: Asker) -> None:
     kind = next(number for number, cls in TX_TYPES.items() if cls is Transfer)
     ask("tx_estimate", {"kind": kind, "payload": encode(payload).hex(), "sender": address_of("bob")})
     head = ask("chain_head")
+    ask("state_nodes", {"ids": [head["state_root"]]})
     ask("chain_block", {"height": head["height"]})
     ask("chain_header", {"height": 0})
     ask("chain_headers", {"first": 0, "count": 2})

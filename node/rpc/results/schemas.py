@@ -38,6 +38,7 @@ from engram.primitives.schema import (
     TupleSchema,
     UnionSchema,
     record,
+    trailing,
 )
 from engram.statemachine.receipt import Receipt, Status
 from engram.statemachine.records import Badge, BadgeKind, Model, Version
@@ -155,7 +156,8 @@ class SchemaBuilder:
         """The properties of an object, and the names of those that are always there."""
         if dataclasses.is_dataclass(cls):
             shown = {name: self._field_of_record(cls, name, schema) for name, schema in record(cls)}
-            return _described(cls, shown), list(shown)
+            always = list(shown)[: len(shown) - len(trailing(cls))]
+            return _described(cls, shown), always
         properties: Json = {}
         needed: list[str] = []
         for part in _ALSO.get(cls, ()):
