@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from engram.library.nodes import localnet as localnet
     from engram.library.rounds import AsyncRound as AsyncRound
     from engram.library.rows import load_data as load_data
+    from engram.library.rows import load_features as load_features
     from engram.library.sync import SyncChain as SyncChain
     from engram.library.sync import SyncModel as SyncModel
     from engram.library.sync import SyncRound as SyncRound
@@ -48,6 +49,7 @@ _HOMES = {
     "dev_key": ("engram.library.dev_keys", "dev_key"),
     "dev_node": ("engram.library.nodes", "dev_node"),
     "load_data": ("engram.library.rows", "load_data"),
+    "load_features": ("engram.library.rows", "load_features"),
     "localnet": ("engram.library.nodes", "localnet"),
     "verify": ("engram.library.verifying", "verify"),
 }

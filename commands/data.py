@@ -145,6 +145,9 @@ def convert(
     the next classes, as a growth needs them; if the mapping itself stands beside the new file, it is replaced
     by the longer one.
 
+    Rows without labels (--label none, or a file without the mapping's label column) are converted by a
+    mapping alone, for predictions.
+
     A mapping holds the range of each column's values, and their means with --missing mean. That is personal
     data if the rows are: docs/data.md says how to share a mapping with rounded ranges.
     """
@@ -180,6 +183,8 @@ def convert(
             f"{beside.name} holds {facts}: if the rows are personal data, so is this file. docs/data.md says "
             "how to round the numbers before you share it."
         )
+    if not done.labelled:
+        session.note("the rows have no labels: a model can be asked about them, and a round cannot use them")
     _warn(session, done.warnings)
 
 

@@ -34,6 +34,7 @@ version_option = click.option(
     cls=Command,
     example="engram model predict --data digits --first 10 --rows 3\n"
     "engram model predict --data test.csv --rows 500 --json\n"
+    "engram model predict --row 5.1,3.5,0.2 --mapping iris.mapping.json\n"
     "engram model predict 3fa2 --row 0,0,5,13,9,1,0,0,… --version 1",
 )
 @model_argument
@@ -53,7 +54,8 @@ def predict(
     Give the rows with --row, or take them from a data set with --data, --first and --rows. One node computes
     the answer at no cost and nothing is recorded; `engram model infer` has every node compute it.
 
-    Of --data one row is taken, unless --rows says how many; a line tells how many there are.
+    Of --data one row is taken, unless --rows says how many; a line tells how many there are. With --mapping,
+    --row takes the values as a table has them, and answers have the names of the classes.
 
     Up to three rows are shown one by one. "logit" is how strongly the predicted class speaks, "lead" how far
     ahead of the next class it is; both are split exactly by who made the neurons, in nats. Of more rows, a
@@ -69,6 +71,7 @@ def predict(
     chosen.explain(result["predictions"])
     if chosen.source:
         result |= {"first": chosen.first, "rows": chosen.there}
+    if chosen.source or chosen.classes:
         result |= {"filled": chosen.filled, "beyond": chosen.beyond}
     show_explained(session, result, chosen, picture)
     if chosen.changed is not None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from engram.nn.evaluate import Features
 from engram.nn.fixed import Int64Array
-from engram.participant.datasets import Dataset, load_source
+from engram.participant.datasets import Dataset, load_questions, load_source
 from engram.participant.errors import (
     DatasetLabelOutOfRange,
     DatasetMismatch,
@@ -40,14 +40,26 @@ def load_data(
     `digits` are the digits that ship with Engram; docs/data.md says which files are read. `label` is the
     column with the labels, `mapping` a file that `engram data convert` has written. What is doubtful about
     how the file was read, such as a guess which column holds the labels, is a warning of Python. Raises
-    leaves of
-    `InvalidInput` that say what is wrong with a file.
+    leaves of `InvalidInput` that say what is wrong with a file; `load_features` takes rows without labels.
     """
     path = None if mapping is None else Path(mapping)
     data, doubts = load_source(str(source), ReadOptions(label=label), path)
     for doubt in doubts:
         warnings.warn(f"{source}: {doubt.message}; {doubt.remedy}", stacklevel=2)
     return data
+
+
+def load_features(
+    source: str | PathLike[str], *, label: str | None = None, mapping: str | PathLike[str] | None = None
+) -> Features:
+    """The rows of a file or folder that a model shall answer: (rows, inputs) uint8. They need no labels.
+
+    Labels that the file has are left out; `label` names their column, or is `none` if there is none.
+    `mapping` is a file that `engram data convert` has written; without it, the one beside the file is used,
+    as `engram model predict` does. Raises leaves of `InvalidInput` that say what is wrong with a file.
+    """
+    path = None if mapping is None else Path(mapping)
+    return load_questions(str(source), ReadOptions(label=label), path).features
 
 
 class Rows:

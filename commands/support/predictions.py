@@ -96,9 +96,12 @@ def with_rows(function: Callable[..., None]) -> Callable[..., None]:
         **params: Any,
     ) -> None:
         if data is None:
-            refuse_given(("label", "mapping"), "goes with --data only")
+            refuse_given(("label",), "goes with --data only")
         source = None if data is None else RowsOfFile(data, label, mapping)
-        function(chosen=chosen_rows(row, source, first, rows), **params)
+        if row and source is None and mapping is not None:
+            function(chosen=typed_rows(row, mapping), **params)
+        else:
+            function(chosen=chosen_rows(row, source, first, rows), **params)
 
     for option in reversed(_OPTIONS):
         run = option(run)
@@ -121,6 +124,21 @@ def chosen_rows(typed: tuple[str, ...], source: RowsOfFile | None, first: int, c
     if source is None:
         return ChosenRows([parse_row(text) for text in typed], [])
     return rows_of(source, first, count)
+
+
+def typed_rows(typed: tuple[str, ...], mapping: Path) -> ChosenRows:
+    """Typed rows of the values that a table holds, as a mapping makes them bytes.
+
+    Raises what `load_mapping` and `typed_values` raise.
+    """
+    from engram.participant.tables.mapping import load_mapping
+    from engram.participant.tables.typed import typed_values
+
+    known = load_mapping(mapping)
+    made = [typed_values(text, known) for text in typed]
+    features: list[list[int]] = [each.features[0].tolist() for each in made]
+    filled, beyond = (int(sum(getattr(each, name)[0] for each in made)) for name in ("filled", "beyond"))
+    return ChosenRows(features, [], known.classes, filled=filled, beyond=beyond)
 
 
 def parse_row(text: str) -> list[int]:
@@ -182,7 +200,8 @@ _OPTIONS = (
         "--row",
         multiple=True,
         metavar="VALUES",
-        help="One row: a number from 0 to 255 for each input, separated by commas; may be repeated.",
+        help="One row: a number from 0 to 255 for each input, separated by commas; with --mapping the values "
+        "as a table holds them, in the mapping's order of columns. May be repeated.",
     ),
     click.option(
         "--data",

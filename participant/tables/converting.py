@@ -12,7 +12,7 @@ import numpy as np
 from engram.node.files import write_private
 from engram.participant.errors import EmptyDataset
 from engram.participant.tables.examining import OF_CLASSES, DataWarning, doubts, file_doubts
-from engram.participant.tables.mapping import DataMapping, MappedRows, fitted, mapped
+from engram.participant.tables.mapping import DataMapping, MappedRows, fitted, mapped, mapped_features
 from engram.participant.tables.ranges import USUAL
 from engram.participant.tables.raw import Channels, RawTable
 
@@ -29,10 +29,16 @@ class ConvertedRows:
     channels: Channels | None
     """Where the file has the channels of its pictures; in the rows they are where the mapping says."""
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the rows have labels: others can be asked about, and nothing else."""
+        return len(self.rows.labels) > 0
+
     def to_json(self) -> dict[str, Any]:
         """What was done, as JSON values."""
         return {
-            "rows": len(self.rows.labels),
+            "rows": len(self.rows.features),
+            "labelled": self.labelled,
             "inputs": int(self.rows.features.shape[1]),
             "classes": list(self.mapping.classes),
             "channels": self.channels and {"axis": self.channels.axis, "found": self.channels.found},
@@ -56,8 +62,11 @@ def converted(
 
     `scale`, `missing` and `margin` are those of `fitted`; with `missing` `drop`, rows that lack a value are
     left out, and with `mean` those that lack their label. `extend` gives labels that the mapping does not
-    know further classes. Raises what `fitted` and `mapped` raise, and `EmptyDataset` if no row is left.
+    know further classes. Rows of a file without labels are converted by a mapping alone, for predictions.
+    Raises what `fitted` and `mapped` raise, and `EmptyDataset` if no row is left.
     """
+    if mapping is not None and not table.has_labels:
+        return _unlabelled(table, mapping, drop=missing != "refuse")
     if mapping is None:
         known = fitted(table, scale, missing, margin)
     else:
@@ -70,12 +79,28 @@ def converted(
     of_rows = doubts(rows.features, rows.labels, names=known.classes)
     if mapping is not None:  # the classes are those of a model, and a later file may hold few of them
         of_rows = tuple(found for found in of_rows if found.code not in OF_CLASSES)
-    warnings = (*of_file, *of_rows)
-    if rows.beyond:
-        text = f"{rows.beyond} values lie outside of the mapping's range and became 0 or 255"
-        remedy = "look whether the units are the same; for a new model, --margin leaves room for such values"
-        warnings = (*warnings, DataWarning("values_beyond", text, remedy))
-    return ConvertedRows(rows, known, warnings, table.channels)
+    return ConvertedRows(rows, known, (*of_file, *of_rows, *_beyond(rows)), table.channels)
+
+
+def _unlabelled(table: RawTable, mapping: DataMapping, *, drop: bool) -> ConvertedRows:
+    """Rows that have no labels, as the mapping makes them."""
+    made = mapped_features(table, mapping, drop=drop)
+    if not len(made.features):
+        raise EmptyDataset(f"{table.name} holds no row without a missing value")
+    filled, beyond = int(made.filled.sum()), int(made.beyond.sum())
+    left = table.rows - len(made.features)
+    rows = MappedRows(made.features, np.zeros(0, np.uint16), filled, left, beyond)
+    dealt_with = {"values_missing"} if drop or mapping.fill else set()
+    of_file = tuple(warning for warning in file_doubts(table) if warning.code not in dealt_with)
+    return ConvertedRows(rows, mapping, (*of_file, *_beyond(rows)), table.channels)
+
+
+def _beyond(rows: MappedRows) -> tuple[DataWarning, ...]:
+    if not rows.beyond:
+        return ()
+    text = f"{rows.beyond} values lie outside of the mapping's range and became 0 or 255"
+    remedy = "look whether the units are the same; for a new model, --margin leaves room for such values"
+    return (DataWarning("values_beyond", text, remedy),)
 
 
 def revealed(mapping: DataMapping) -> str:
@@ -93,7 +118,13 @@ def revealed(mapping: DataMapping) -> str:
 
 
 def save_rows(path: Path, rows: MappedRows) -> None:
-    """Writes rows as an .npz file of `features` and `labels`. Raises what `write_private` raises."""
+    """Writes rows as an .npz file of `features` and `labels`, or of `features` alone if they have none.
+
+    Raises what `write_private` raises.
+    """
     stream = io.BytesIO()
-    np.savez_compressed(stream, features=rows.features, labels=rows.labels)
+    if len(rows.labels):
+        np.savez_compressed(stream, features=rows.features, labels=rows.labels)
+    else:
+        np.savez_compressed(stream, features=rows.features)
     write_private(path, stream.getvalue())

@@ -122,7 +122,7 @@ def file_doubts(table: RawTable, *, filled: bool = False) -> tuple[DataWarning, 
             )
         )
     missing = int(np.isnan(table.features).sum()) if table.features.dtype.kind == "f" else 0
-    unlabelled = int((table.labels.codes == NO_LABEL).sum())
+    unlabelled = int((table.labels.codes == NO_LABEL).sum()) if table.has_labels else 0
     if missing and filled:
         found.append(
             DataWarning(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from engram.participant.errors import EmptyDataset
 from engram.participant.tables.errors import ColumnNotFound, LabelsMissing, MappingMismatch
 from engram.participant.tables.raw import (
+    NONE,
     LabelColumn,
     RawTable,
     ReadOptions,
@@ -21,8 +22,6 @@ from engram.participant.tables.raw import (
 
 LABEL_NAMES: Final = ("label", "labels", "class", "classes", "target", "targets", "category", "y")
 """Names of columns that hold labels, in small letters."""
-NONE: Final = "none"
-"""What people call a label column that is not there."""
 MOST_CLASSES: Final = 1_024
 SHOWN: Final = 8
 """How many columns an error names."""

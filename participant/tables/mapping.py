@@ -142,6 +142,7 @@ class MappedRows:
 
     features: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.uint16]
+    """(rows,), or () if the file has no labels, as rows that are only asked about."""
     filled: int
     """How many missing values were filled."""
     dropped: int
@@ -223,8 +224,9 @@ def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse", margin
     )
 
 
-def mapped_features(table: RawTable, mapping: DataMapping) -> MappedValues:
-    """The features of a table as a mapping makes them, whatever its labels are.
+def mapped_features(table: RawTable, mapping: DataMapping, *, drop: bool = False) -> MappedValues:
+    """The features of a table as a mapping makes them, whatever its labels are; with `drop`, without rows
+    that lack a value.
 
     Raises `MappingMismatch`, `ValuesMissing`.
     """
@@ -232,7 +234,9 @@ def mapped_features(table: RawTable, mapping: DataMapping) -> MappedValues:
     if values.dtype.kind == "f" and not mapping.fill:
         left = np.isnan(values).any(axis=1)
         if bool(left.any()):
-            raise rows_lacking(table.name, np.zeros(table.rows, dtype=np.bool_), np.asarray(left))
+            if not drop:
+                raise rows_lacking(table.name, np.zeros(table.rows, dtype=np.bool_), np.asarray(left))
+            values = values[~left]
     return bytes_of(values, mapping)
 
 

@@ -28,9 +28,10 @@ from engram.participant.tables.errors import (
     LabelsMissing,
     TextUnreadable,
 )
-from engram.participant.tables.guessing import NONE, matrix_table, unlabelled
+from engram.participant.tables.guessing import matrix_table, unlabelled
 from engram.participant.tables.opening import GZIP, opened
 from engram.participant.tables.raw import (
+    NONE,
     LabelColumn,
     Labels,
     RawTable,
@@ -65,6 +66,8 @@ TEST_NAMES: Final = (
     ("test_images", "test_labels"),
     ("test_data", "test_labels"),
 )
+OWN_NAME: Final = "features"
+"""Alone, an array of this name has no labels among its columns: `engram data convert` writes such files."""
 _MOST_MEMBERS: Final = 1_000
 _MOST_DIRECTORY: Final = 2**20
 _END: Final = b"PK\x05\x06"
@@ -187,6 +190,8 @@ def _without_labels(headers: Mapping[str, ArrayHeader], options: ReadOptions) ->
         known = {name.lower(): name for name in matrices}
         named = [known[x] for x, _ in (*TRAIN_NAMES, *TEST_NAMES) if x in known]
         return named[0] if named else matrices[0] if len(matrices) == 1 else None
+    if options.label is None and list(headers) == matrices == [OWN_NAME]:
+        return OWN_NAME
     only = matrices[0] if len(headers) == len(matrices) == 1 and options.label is None else None
     return only if only is not None and math.prod(headers[only].shape[1:]) == options.inputs else None
 

@@ -23,7 +23,6 @@ from engram.participant.tables.errors import (
     ValueNotNumber,
 )
 from engram.participant.tables.guessing import (
-    NONE,
     check_features,
     check_named,
     find_column,
@@ -36,6 +35,7 @@ from engram.participant.tables.limits import FILE_BYTES, LABEL_LETTERS, TABLE_BY
 from engram.participant.tables.opening import file_size, opened
 from engram.participant.tables.raw import (
     NO_LABEL,
+    NONE,
     LabelColumn,
     RawTable,
     ReadOptions,

@@ -21,6 +21,8 @@ Progress = Callable[[int, int], None]
 """Is told how many bytes of how many are read."""
 
 NO_LABEL: Final = -1
+NONE: Final = "none"
+"""The place of the label column of a file that has none."""
 """The code of a row whose label is missing."""
 _PIECE_VALUES: Final = 2**20
 
@@ -138,6 +140,11 @@ class RawTable:
     """Whether pictures were to be read without their colours."""
     channels: Channels | None = None
     """Where the channels of pictures are; None for rows without such an axis."""
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the file has a label column, or its user has not said that it has none."""
+        return bool(self.labels.names) or self.column.place != NONE
 
     @property
     def rows(self) -> int:

@@ -42,6 +42,8 @@ def plain_labels(table: RawTable) -> npt.NDArray[np.uint16]:
     """
     labels = table.labels
     if bool((missing := labels.codes < 0).any()):
+        if not labels.names:
+            raise rows_lacking(table.name, missing, missing)
         raise ValuesMissing(
             f"{table.name} lacks labels, the first in row {int(missing.argmax()) + 1}: `engram data convert "
             "--missing drop` leaves such rows out",
@@ -65,9 +67,10 @@ def rows_lacking(name: str, labels: npt.NDArray[np.bool_], any_: npt.NDArray[np.
     first = int(any_.argmax()) + 1
     if bool(labels.all()):
         text = (
-            f"the rows of {name} have no labels, and only rows with labels are converted or trained on: name "
-            "the label column with --label. To predict rows without labels, give the file as it is to "
-            "`engram model predict` with --mapping, or call network.with_mapping(FILE).predict(X) in Python"
+            f"the rows of {name} have no labels, and founding, training and rounds need some: name the label "
+            "column with --label. Rows without labels can be asked about: give the model's mapping with "
+            "--mapping to `engram model predict`, or to `engram data convert`; in Python, "
+            "engram.load_features(FILE, mapping=MAPPING) reads them"
         )
     elif bool((labels == any_).all()):
         text = (

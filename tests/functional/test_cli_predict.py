@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import engram
 from engram.participant.experiments import plotting
 from tests.support.played_scene import HIGH, LOW, Scene, actor, row
 from tests.support.round_matter import ALICE
@@ -96,6 +97,50 @@ def test_what_a_mapping_fills_and_cuts_is_said(scene: Scene, tmp_path: Path) -> 
     first = shell.run(*predict[:-2])
     assert "by the mapping" not in first.stderr, "nothing was done to the first row"
     assert (shell.json(*predict[:-2])["filled"], shell.json(*predict[:-2])["beyond"]) == (0, 0)
+
+
+def test_a_row_is_typed_as_the_table_of_the_mapping_holds_it(scene: Scene, tmp_path: Path) -> None:
+    """Seen: --row took bytes alone, so a person had to scale by hand what --data scales."""
+    shell, rows = scene.shell, tmp_path / "sky.csv"
+    titles = [f"c{number}" for number in range(len(LOW))]
+    scaled = [[str(value / 255) for value in values] for values in (LOW, HIGH)]
+    lines = [",".join([*each, word]) for each, word in zip(scaled, ("calm", "storm"), strict=True)]
+    rows.write_text("\n".join([",".join([*titles, "sky"]), *lines]) + "\n")
+    kept = shell.json("data", "convert", str(rows), "--scale", "all", "-o", str(tmp_path / "sky.npz"))
+    typed = ("model", "predict", "--mapping", kept["mapping"], "--row")
+    asked = shell.json(*typed, ",".join(scaled[1]), "--row", ", ".join(scaled[0]))
+    assert [(item["class"], item["name"]) for item in asked["predictions"]] == [(1, "storm"), (0, "calm")]
+    assert (asked["filled"], asked["beyond"]) == (0, 0)
+    by_file = shell.json("model", "predict", "--data", str(rows), "--mapping", kept["mapping"])
+    assert asked["predictions"][1]["logits"] == by_file["predictions"][0]["logits"]
+    moved = shell.run(*typed, ",".join(["7", *scaled[0][1:]]))
+    assert "1 value lies beyond what the mapping was made of" in moved.stderr
+    for cell, code, told in (
+        ("warm", "value_not_number", "the column 'c2' holds 'warm', which is no number"),
+        ("", "values_missing", "the column 'c2' has no value, and the mapping fills none"),
+    ):
+        wrong = ",".join([*scaled[0][:2], cell, *scaled[0][3:]])
+        assert shell.error(*typed, wrong) == (65, code)
+        assert told in shell.run(*typed, wrong).stderr
+    assert shell.error(*typed, "1,2") == (65, "mapping_mismatch")
+    assert (
+        f"the row has 2 values, and the mapping {len(LOW)} columns, 'c0'" in shell.run(*typed, "1,2").stderr
+    )
+    assert shell.error("model", "predict", "--row", row(LOW), "--label", "last") == (64, "usage")
+
+
+def test_rows_without_labels_are_predicted_once_they_are_converted(scene: Scene, tmp_path: Path) -> None:
+    shell, rows, asked = scene.shell, tmp_path / "known.csv", tmp_path / "asked.csv"
+    rows.write_text(f"{row(LOW)},calm\n{row(HIGH)},storm\n")
+    convert = ("data", "convert", str(rows), "--scale", "none", "-o", str(tmp_path / "known.npz"))
+    mapping = shell.json(*convert)["mapping"]
+    asked.write_text(f"{row(HIGH)}\n{row(LOW)}\n")
+    made = tmp_path / "asked.npz"
+    shell.json("data", "convert", str(asked), "--label", "none", "--mapping", mapping, "-o", str(made))
+    answers = shell.json("model", "predict", "--data", str(made), "--rows", "2")["predictions"]
+    assert [(item["class"], item["name"]) for item in answers] == [(1, "storm"), (0, "calm")]
+    assert engram.load_features(made).tolist() == [HIGH, LOW]
+    assert engram.load_features(asked, mapping=mapping).tolist() == [HIGH, LOW]
 
 
 def test_the_mapping_beside_the_data_is_used(scene: Scene, tmp_path: Path) -> None:

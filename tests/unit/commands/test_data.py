@@ -127,6 +127,30 @@ def test_a_later_file_is_converted_with_the_mapping(shell: Shell, rows: Path, tm
         assert archive["labels"].tolist() == [3, 2]
 
 
+def test_rows_without_labels_are_converted_by_a_kept_mapping(
+    shell: Shell, rows: Path, tmp_path: Path
+) -> None:
+    """Seen: rows to be asked about could be predicted as they are, and not be converted."""
+    kept = shell.json("data", "convert", str(rows), "--drop", "id", "-o", str(tmp_path / "a.npz"))["mapping"]
+    asked, made = tmp_path / "asked.csv", tmp_path / "b.npz"
+    asked.write_text("long,wide\n30,3.625\n0,0\n,1\n")
+    convert = ("data", "convert", str(asked), "--mapping", kept, "-o", str(made))
+    assert shell.error(*convert) == (65, "values_missing")
+    done = shell.run(*convert, "--missing", "drop", "--json")
+    told = json.loads(done.stdout)
+    assert (told["rows"], told["labelled"], told["dropped"], told["warnings"]) == (2, False, 1, [])
+    with np.load(made) as found:
+        assert found.files == ["features"]
+        assert found["features"].tolist() == [[255, 255], [0, 0]], "in the mapping's order of columns"
+    said = shell.run(*convert, "--missing", "drop", "--force").stderr
+    assert "the rows have no labels: a model can be asked about them" in said
+    alone = ("data", "convert", str(rows), "--label", "none", "--drop", "kind", "-o", str(tmp_path / "c.npz"))
+    refused = shell.run(*alone)
+    assert (refused.exit_code, (tmp_path / "c.npz").exists()) == (65, False)
+    assert "give the model's mapping with --mapping to `engram model predict`, or" in refused.stderr
+    assert "labels are missing" not in shell.run(*alone[:1], "check", *alone[2:7]).stderr
+
+
 def test_a_mapping_is_extended_where_it_stands_and_rows_are_not_written_over(
     shell: Shell, rows: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,42 @@
+"""Rows from files as programs read them: with labels, and without where a model shall only answer them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import engram
+from engram.participant.tables.converting import converted, save_rows
+from engram.participant.tables.errors import ValuesMissing
+from engram.participant.tables.raw import ReadOptions
+from engram.participant.tables.reading import read
+
+
+def test_features_are_read_with_labels_and_without(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("1,5,1\n0,6,0\n")
+    assert engram.load_features(path, label="none").tolist() == [[1, 5, 1], [0, 6, 0]]
+    assert engram.load_features(path, label="first").tolist() == [[5, 1], [6, 0]]
+    assert engram.load_features("digits").shape == (1797, 64)
+    with pytest.raises(ValuesMissing, match=r"have no labels.*engram\.load_features\(FILE"):
+        engram.load_data(path, label="none")
+
+
+def test_features_are_read_by_a_mapping_and_from_what_it_has_made(tmp_path: Path) -> None:
+    first, asked, made = tmp_path / "first.csv", tmp_path / "asked.csv", tmp_path / "asked.npz"
+    first.write_text("wide,long,kind\n0.5,10,oak\n2.5,30,elm\n")
+    mapping = converted(read(first), None).mapping
+    mapping.save(tmp_path / "first.mapping.json")
+    asked.write_text("long,wide\n30,0.5\n10,2.5\n")
+    by_mapping = engram.load_features(asked, mapping=tmp_path / "first.mapping.json")
+    assert by_mapping.tolist() == [[0, 255], [255, 0]]
+    done = converted(read(asked, mapping.options(ReadOptions())), mapping)
+    assert (done.labelled, done.mapping.classes) == (False, ("elm", "oak"))
+    save_rows(made, done.rows)
+    assert np.array_equal(engram.load_features(made), by_mapping), "no column of it is taken for labels"
+    with pytest.raises(ValuesMissing, match="have no labels"):
+        engram.load_data(made)
+    with pytest.raises(ValuesMissing, match="have no labels"):
+        converted(read(asked, ReadOptions(label="none")), None)
