@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +66,7 @@ def dev_node(
     """
     _check_names(accounts)
     with _kept(folder) as path:
-        spec = _spec_in(path, accounts) if fork is None else _forked_into(path, accounts, str(fork))
+        spec = _spec_in(path, accounts, dev_spec) if fork is None else _forked_into(path, accounts, str(fork))
         miner = format_address(dev_key(MINER).address, spec.hrp)
         config = Config(
             data_dir=path, rpc_port=0, p2p_port=0, mine=True, miner_address=miner, miner_waits=True
@@ -87,13 +87,13 @@ def localnet(
 ) -> Iterator[tuple[SyncChain, ...]]:
     """A network of node processes that mine; yields it as each of its nodes shows it, for the first account.
 
-    Otherwise as `dev_node`.
+    Otherwise as `dev_node`: a network that `folder` holds already goes on.
     """
     _check_names(accounts)
     with _kept(folder) as path:
         portal = Portal()
         try:
-            net = Localnet(path, local(_allocations(accounts), time.time_ns() // 1_000_000), nodes=nodes)
+            net = Localnet(path, _spec_in(path / "node0", accounts, _local_spec), nodes=nodes)
             portal.enter(net)
             with ExitStack() as stack:
                 chains = [_acting(node.data_dir, accounts, named=accounts) for node in net.nodes]
@@ -114,10 +114,14 @@ def _acting(data_dir: Path, accounts: Sequence[str], named: Sequence[str]) -> As
     return AsyncChain(None, data_dir=data_dir, key=accounts[0], windows=WINDOWS, keys=dev_key, accounts=named)
 
 
-def _spec_in(folder: Path, accounts: Sequence[str]) -> ChainSpec:
-    """The chain that a folder holds, or else a new one. Raises `OptionInvalid`, `BadSpec`."""
+def _local_spec(accounts: Sequence[str]) -> ChainSpec:
+    return local(_allocations(accounts), time.time_ns() // 1_000_000)
+
+
+def _spec_in(folder: Path, accounts: Sequence[str], make: Callable[[Sequence[str]], ChainSpec]) -> ChainSpec:
+    """The chain that a folder holds, or else one that is made now. Raises `OptionInvalid`, `BadSpec`."""
     if not (folder / SPEC_NAME).exists():
-        return dev_spec(accounts)
+        return make(accounts)
     spec = read_spec(folder)
     holders = {allocation.address for allocation in spec.allocations}
     if strangers := [name for name in accounts if dev_key(name).address not in holders]:

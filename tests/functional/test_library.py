@@ -312,16 +312,6 @@ def test_events_come_one_by_one(chain: SyncChain, model: SyncModel) -> None:
 
 
 @pytest.mark.slow
-def test_the_nodes_of_a_localnet_show_one_chain() -> None:
-    with engram.localnet(2, ("ann", "ben")) as (first, second):
-        ben = second.using("ben")
-        before, heads = ben.account().balance, second.events("heads")
-        txid = first.transfer(ben.address, 7)
-        while second.call("tx_status", txid=txid)["status"] != "included":
-            next(heads)
-        assert ben.account().balance == before + 7
-
-
 async def test_it_works_where_an_event_loop_runs_as_in_a_notebook(chain: SyncChain, model: SyncModel) -> None:
     assert chain.head().height >= 1
     async with engram.AsyncChain(chain.url) as other:

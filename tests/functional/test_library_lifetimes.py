@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -246,3 +247,17 @@ def test_events_of_a_closed_account_say_so(chain: SyncChain) -> None:
     other.close()
     with pytest.raises(ChainClosed):
         next(events)
+
+
+def test_the_nodes_of_a_localnet_show_one_chain_and_go_on_with_it(tmp_path: Path) -> None:
+    with engram.localnet(2, ("ann", "ben"), folder=tmp_path) as (first, second):
+        ben = second.using("ben")
+        before, heads = ben.account().balance, second.events("heads")
+        txid = first.transfer(ben.address, 7)
+        while second.call("tx_status", txid=txid)["status"] != "included":
+            next(heads)
+        assert ben.account().balance == before + 7
+    with engram.localnet(2, ("ann", "ben"), folder=tmp_path) as (first, _):
+        assert first.using("ben").account().balance == before + 7
+    with pytest.raises(OptionInvalid), engram.localnet(2, ("zoe",), folder=tmp_path):
+        pass
