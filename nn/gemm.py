@@ -128,7 +128,8 @@ def _float_round_shift(step: RoundShift, a: Floats) -> None:
 
 
 def _float_clip(step: Clip, a: Floats) -> None:
-    np.clip(a, step.lo, step.hi, out=a)
+    # Bounds of the array's own type: for Python's integers, numpy looks up the limits of types at every call.
+    np.clip(a, a.dtype.type(step.lo), a.dtype.type(step.hi), out=a)
 
 
 def _float_square(step: Square, a: Floats) -> None:
