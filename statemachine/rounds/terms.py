@@ -386,7 +386,9 @@ def _check_claims(
     _check_activations("the rows of an audit", head, audited)
     if terms.author_bond < (least := least_claim_bond(rules, terms, model.carried)):
         raise BondTooLow(
-            "an author's bond is below what a claim can win", expected=least, got=terms.author_bond
+            "an author's bond is below what a lie can win or cost others",
+            expected=least,
+            got=terms.author_bond,
         )
 
 
