@@ -41,6 +41,7 @@ COMMANDS = MappingProxyType[str, str](
         "round": "Open rounds, play them as opener or witness, and show them.",
         "data": "Check data files, and make of any of them rows that a model can take.",
         "participate": "Play rounds as an author: train, commit, reveal, have the update scored, withdraw.",
+        "watch": "Compute what authors claim of their updates, and dispute what is false.",
         "memory": "Found and show memory folders, by which models grow without anybody's old rows.",
         "stats": "Make, merge and check the sums and mixtures that owners hand over instead of rows.",
         "learn": "Learn from examples, answer at once, and teach the chain when it is time.",

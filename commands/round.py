@@ -6,6 +6,7 @@ anyone may do for the updates of a round in `round_score.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from engram.commands.support.files import check_free, output_option
 from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Group, with_key, with_session
 from engram.commands.support.output import Column, short
-from engram.commands.support.round_fields import kind_name, round_fields, status_name
+from engram.commands.support.round_fields import base_loss, kind_name, round_fields, status_name
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import mean_loss
@@ -137,7 +138,7 @@ def show(session: CommandSession, round_: str | None, why: bool) -> None:
 @round_argument
 @with_session
 def candidates(session: CommandSession, round_: str | None) -> None:
-    """List the candidates: the updates whose claimed loss every node has verified.
+    """List the candidates: the updates whose claimed loss every node has verified, or may be disputed.
 
     "loss on D_k" is a candidate's mean loss per row on the parts that were revealed before training.
     They are scored on the parts that their authors could not see, which decide among them. Candidates stay
@@ -159,6 +160,37 @@ def candidates(session: CommandSession, round_: str | None) -> None:
         Column("root", lambda row: short(row["root"]), spare=1),
     )
     session.show_rows(rows, columns, "no candidates yet")
+
+
+@command.command("claims", example="engram round claims")
+@round_argument
+@with_session
+def claims(session: CommandSession, round_: str | None) -> None:
+    """List the claims of scores, on models whose authors claim them: how far each has come.
+
+    A claim can be disputed while it is open, and counts once it is confirmed. It can be confirmed from the
+    tick on that is shown, when its dispute window has passed. `engram watch` computes what is claimed.
+    """
+    columns = (
+        Column("epoch", lambda row: told_epoch(row["epoch"]), right=True),
+        Column("author", lambda row: row["author"]),
+        Column("claim", lambda row: row["status"]),
+        Column("parts claimed", lambda row: f"{row['parts_claimed']} of {row['parts']}", right=True),
+        Column("audited", lambda row: f"{row['chunks_audited']} of {row['chunks']} chunks", spare=2),
+        Column("can be confirmed", lambda row: _confirmable(row), spare=1),
+        Column("bond", lambda row: format_coins(row["bond"]), right=True),
+    )
+    empty = "no claims: none is revealed yet, or every node computes the scores of this model"
+    session.show_rows(_ask(session, "round_claims", round_), columns, empty)
+
+
+def _confirmable(claim: Mapping[str, Any]) -> str:
+    if claim["status"] != "open":
+        return "-"
+    if claim["confirm_tick"] is None:
+        return "when all parts are claimed"
+    left = claim["window_left"]
+    return f"from tick {claim['confirm_tick']}, {left} to go" if left else "now"
 
 
 @command.command("commits", example="engram round commits")
@@ -193,7 +225,7 @@ def parts(session: CommandSession, round_: str | None) -> None:
         Column("use", lambda row: row["use"]),
         Column("owner", lambda row: row["owner"]),
         Column("old rows", lambda row: row["old"], right=True),
-        Column("loss", lambda row: mean_loss(row["old_loss"], row["old"]) if row["old"] else "-", right=True),
+        Column("loss", base_loss, right=True),
     )
     opened = [{**part, "use": "validation"} for part in result["validation_opened"]]
     opened += [{**part, "use": "unseen"} for part in result["unseen"]]

@@ -58,6 +58,12 @@ def _round_kind() -> type[IntEnum]:
     return RoundKind
 
 
+def _claim_status() -> type[IntEnum]:
+    from engram.statemachine.rounds.records import ClaimStatus
+
+    return ClaimStatus
+
+
 def _receipt_status() -> type[IntEnum]:
     from engram.statemachine.receipt import Status
 
@@ -92,6 +98,7 @@ def _transactions() -> dict[int, str]:
 _WORDS: Final[tuple[tuple[str, frozenset[str], Callable[[], dict[int, str]]], ...]] = (
     ("status", frozenset({"terms"}), _names(_round_status)),
     ("status", frozenset({"fee", "macs", "events"}), _names(_receipt_status)),
+    ("status", frozenset({"roots"}), _names(_claim_status)),
     ("round_status", frozenset(), _names(_round_status)),
     ("kind", frozenset({"commitments"}), _names(_round_kind)),
     ("kind", frozenset({"sealed_rows"}), _names(_round_kind)),

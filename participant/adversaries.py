@@ -13,9 +13,11 @@ from typing import Final
 import numpy as np
 
 from engram.nn.layers.output import MIN_OUTPUT_SHIFT
+from engram.nn.loss import RowScores
 from engram.nn.network import SegmentParameters
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.errors import RemoteError
+from engram.participant.claiming import Telling
 from engram.participant.datasets import Dataset, concatenate
 from engram.participant.reconnect import watch
 from engram.participant.round_plan import explicit_sources
@@ -47,6 +49,19 @@ def liar(honest: Strategy) -> Strategy:
         return None if draft is None else replace(draft, loss=draft.loss // 2)
 
     return propose
+
+
+def flattering(part: int, row: int) -> Telling:
+    """Claims that the update loses nothing on one row of one part, and has it right; all else is true."""
+
+    def tell(number: int, base: RowScores, own: RowScores) -> tuple[RowScores, RowScores]:
+        if number != part:
+            return base, own
+        losses, right = own.losses.copy(), own.right.copy()
+        losses[row], right[row] = 0, True
+        return base, RowScores(losses, right)
+
+    return tell
 
 
 def leaker(budget: Budget, seed: int, others: Dataset, told: Dataset | None = None) -> Strategy:

@@ -151,6 +151,12 @@ class ScoresClaimed(InvalidInput):
     """
 
 
+class ClaimedRowsMissing(ChainError):
+    """The node has no block that holds what the author has claimed of this part, so nobody can dispute it
+    through this node: watch through a node that has all blocks of the round.
+    """
+
+
 class RoundOver(ChainError):
     """The round has passed the phase in which this step is possible."""
 

@@ -134,9 +134,22 @@ def _opened(parts: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each opened part, with how well the version to improve on does on its old rows."""
     return [
         f"{short(part['commitment'])}: {part['old']} rows of old classes"
-        + (f", loss {mean_loss(part['old_loss'], part['old'])} a row" if part["old"] else "")
+        + (f", loss {base_loss(part)} a row" if part["old"] else "")
         for part in parts
     ]
+
+
+def base_loss(part: Mapping[str, Any]) -> str:
+    """The mean loss of the version to improve on, on the rows of old classes of an opened part.
+
+    Where authors claim scores, the chain knows none. Then neither a right row nor a loss stands in the part:
+    otherwise a row that is not right has a loss.
+    """
+    if not part["old"]:
+        return "-"
+    if not int(part["old_loss"]) and not part["old_right"]:
+        return "claimed by each author"
+    return mean_loss(part["old_loss"], part["old"])
 
 
 def _best(round_: Mapping[str, Any]) -> list[str]:

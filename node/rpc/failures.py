@@ -18,13 +18,12 @@ from engram.node.amounts import mean_loss
 from engram.node.errors import StatePruned
 from engram.node.rpc.headview import HeadView
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.roundblocks import MOST_BLOCKS, RoundBlocks
 from engram.node.storage.store import BlockRef
 from engram.primitives import keys
 from engram.primitives.errors import ChainError, Invalid, NotReady, error_classes
 from engram.primitives.types import Hash
 from engram.statemachine.receipt import Receipt, Status
-from engram.statemachine.record import u32
-from engram.statemachine.records import Version
 from engram.statemachine.rounds.errors import LossMismatch
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.scoring import Scorer
@@ -36,8 +35,6 @@ from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from engram.statemachine.transition import begin_block
 
-MOST_BLOCKS: Final = 1_000
-"""One call reads the receipts of so many blocks at most."""
 MOST_FAILURES: Final = 16
 """After so many failures a call reads no further block, because each can cost the scoring of an update."""
 _ACTIONS: Final = {
@@ -62,7 +59,8 @@ class RoundFailures:
         `first` is the height to go on from, the `next` of an earlier answer. It reads the disk and may score
         updates. Raises `DamagedBody`.
         """
-        opened, is_whole = self._opening()
+        blocks = RoundBlocks(self.view, self.round)
+        opened, is_whole = blocks.opening()
         first = opened if first is None else max(opened, first)
         found: list[dict[str, Any]] = []
         height, has_ended = first, False
@@ -70,7 +68,7 @@ class RoundFailures:
             ref = self.view.block(height, None)
             receipts = self.view.store.receipts(ref)
             found += self._of_block(ref, receipts)
-            has_ended = self._is_last(receipts)
+            has_ended = blocks.is_last(receipts)
             height += 1
             if len(found) >= MOST_FAILURES:
                 break
@@ -81,38 +79,6 @@ class RoundFailures:
             "next": None if has_ended or height > self.view.head.height else height,
             "before_snapshot": not is_whole,
         }
-
-    def _opening(self) -> tuple[int, bool]:
-        """The height to begin at, and whether it is known that no earlier block belongs to the round.
-
-        There are no fewer blocks than ticks, and the version that the round improves was there before it. So
-        where the states are pruned, the search begins at the later of the two.
-        """
-        view, pruned = self.view, self.view.store.pruned()
-        version = view.state.get(Version, self.round.model, u32(self.round.version))
-        least = max(1, self.round.opened, version.height)
-        # The round is in the state after `last`; at every step it is not in the state after `first`.
-        first, last = max(least - 1, pruned.states), view.head.height
-        if self._is_there(first):
-            return max(least, pruned.base + 1), pruned.base < least
-        while last - first > 1:
-            middle = (first + last) // 2
-            if self._is_there(middle):
-                last = middle
-            else:
-                first = middle
-        return last, True
-
-    def _is_there(self, height: int) -> bool:
-        if height >= self.view.head.height:
-            return True
-        ref = self.view.block(height, None)
-        self.view.store.require_state(height)
-        return State(self.view.store, ref.state_root).find(Round, self.round.id) is not None
-
-    def _is_last(self, receipts: tuple[Receipt, ...]) -> bool:
-        events = (event for receipt in receipts for event in receipt.events)
-        return any(event.name == "round_ended" and event.subject == self.round.id for event in events)
 
     def _of_block(self, ref: BlockRef, receipts: tuple[Receipt, ...]) -> Iterator[dict[str, Any]]:
         if all(receipt.status == Status.OK for receipt in receipts):

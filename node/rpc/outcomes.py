@@ -30,6 +30,10 @@ _WORDS: Final = MappingProxyType(
         "not_revealed": "committed and not revealed",
         "not_decided": "the round is not decided yet",
         "not_scored": "nobody had it scored on every part; `engram round score` does, in the phase score",
+        "claim_refuted": "its author claimed scores that the update does not have, and lost the bond",
+        "claim_unfinished": "its author has not claimed its scores on every part",
+        "claim_not_confirmed": "nobody confirmed its claimed scores; `engram watch --confirm` does, once the "
+        "dispute window has passed, in the phase score",
         "round_aborted": "the opener failed a duty, and nobody is paid",
         "not_best_of_epoch": "another update of the epoch has a lower share of the baseline's loss",
         "gain_too_small": "does not remove an eighth of the loss that the leader before it had left",

@@ -5,14 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from engram.node.rpc.claims import claimed_rows, claims
 from engram.node.rpc.failures import failures
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.outcomes import due_text, outcomes, reasons
 from engram.node.rpc.parameters import IdBytes
 from engram.node.rpc.render import Renderer
-from engram.node.rpc.results.model import FailuresResult, OutcomesResult, RoundShown, VerdictResult
+from engram.node.rpc.results.model import (
+    ClaimedRowsResult,
+    ClaimResult,
+    FailuresResult,
+    OutcomesResult,
+    RoundShown,
+    VerdictResult,
+)
 from engram.node.rpc.verdicts import verdicts
+from engram.statemachine.errors import MissingRecord
 from engram.statemachine.rounds.records import Candidate, Commit, Round
 
 
@@ -47,6 +56,27 @@ class RoundMethods:
     async def round_verdicts(self, id: IdBytes) -> list[dict[str, Any]]:
         """How each candidate of a round does, or did at its end, by the tests that decide it."""
         return await self.views.slow.run(lambda: verdicts(self.views.now(), self.render, id))
+
+    @rpc_method(list[ClaimResult])
+    async def round_claims(self, id: IdBytes) -> list[dict[str, Any]]:
+        """How far the claims of a round's candidates have come, as long as these stand, where authors claim
+        the scores of their updates; nothing on other models. Anyone may dispute a claim that is open, and
+        confirm it from the tick `confirm_tick` on.
+        """
+        return await self.views.threads.run(lambda: claims(self.views.now(), self.render, id))
+
+    @rpc_method(ClaimedRowsResult)
+    async def round_claimed_rows(
+        self, id: IdBytes, epoch: int, author: str, first: int | None = None
+    ) -> dict[str, Any]:
+        """What the author of a candidate has claimed, row by row, as it stands in the blocks of the round:
+        what a dispute and a confirmation quote. One call reads at most 1,000 blocks: `next` is the height
+        from which the next call goes on, as its `first`, or null.
+        """
+        address = self.render.parse_address(author)
+        if not 0 <= epoch < 256:
+            raise MissingRecord("candidate", id)
+        return await self.views.slow.run(lambda: claimed_rows(self.views.now(), id, epoch, address, first))
 
     @rpc_method(OutcomesResult)
     async def round_outcomes(self, id: IdBytes) -> dict[str, Any]:

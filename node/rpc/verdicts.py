@@ -19,6 +19,8 @@ from engram.statemachine.rounds.candidates import (
     best_of,
     is_below_a_baseline,
     is_complete,
+    is_refuted,
+    is_scored_on_all,
 )
 from engram.statemachine.rounds.judging import lower_baseline, proves_gain, proves_harm
 from engram.statemachine.rounds.records import Candidate, GroupScore, Round, RoundKind, RoundStatus
@@ -68,13 +70,24 @@ def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str,
 def _judgement(
     view: HeadView, state: State, round_: Round, model: Model, candidate: Candidate
 ) -> dict[str, Any]:
-    """The share, and why the candidate cannot take the lead; `not_scored` until all parts are scored."""
+    """The share, and why the candidate cannot take the lead; see `_unscored` until its scores count."""
     if not round_.unseen or not is_complete(round_, model, candidate):
-        return {"share": None, "reasons": ["not_scored"]}
+        return {"share": None, "reasons": [_unscored(round_, model, candidate)]}
     best = best_of(candidate, round_)
     halves = half_weights(state, view.spec.rules, round_, model, candidate)
     reasons = reasons_against_all(view.spec.rules, round_, model, candidate, halves)
     return {"share": {"loss": best.loss, "baseline": best.baseline}, "reasons": list(reasons)}
+
+
+def _unscored(round_: Round, model: Model, candidate: Candidate) -> str:
+    """Why the scores of a candidate do not count: they are missing, or claimed and not confirmed."""
+    if candidate.claim is None:
+        return "not_scored"
+    if is_refuted(candidate):
+        return "claim_refuted"
+    if not round_.unseen or not is_scored_on_all(round_, model, candidate):
+        return "claim_unfinished"
+    return "claim_not_confirmed"
 
 
 def _group(round_: Round, group: GroupScore) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -32,3 +33,15 @@ def test_a_founder_chooses_that_scores_are_claimed_and_is_told_what_is_assumed(s
     assert (terms["commit_window"], terms["score_window"]) == (9, 60), "three dispute windows"
     assert terms["author_bond"] == 8 * COIN, "twice the pot"
     assert shell.json(*FOUND)["claims"] is None
+
+
+def test_a_watcher_looks_once_at_what_is_claimed(shell: Shell) -> None:
+    opened = shell.json(*FOUND, "--verification", "disputed")
+    assert shell.json("round", "claims", opened["id"]) == []
+    assert "no claims" in shell.run("round", "claims", opened["id"]).stdout
+    words = ("watch", "--once", "--models", opened["model"][:12], "--key", "bob")
+    assert [json.loads(line) for line in shell.run(*words, "--json").stdout.splitlines()] == [
+        {"event": "result", "checked": 0, "false": 0}
+    ]
+    assert "false claims" in shell.run(*words).stdout
+    assert shell.error("watch", "--once", "--models", "0" * 12, "--key", "bob") == (65, "id_not_found")

@@ -122,8 +122,9 @@ def _rounds_and_models(ask: Asker, scene: Scene) -> None:
     ask("round_get", {"id": trained})
     ask("round_candidates", {"id": growing})
     ask("round_verdicts", {"id": trained})
-    for method in ("round_commits", "round_outcomes", "round_failures"):
+    for method in ("round_commits", "round_outcomes", "round_failures", "round_claims"):
         ask(method, {"id": trained})
+    ask("round_claimed_rows", {"id": growing, "epoch": 0, "author": actor(ALICE)})
     ask("model_list")
     for method in ("model_get", "model_versions", "model_scores", "model_badges", "model_reputation"):
         ask(method, {"id": model})

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 from engram.node.rpc.results.schemas import AddressText, Code, Hex, Id, also, words_of
 from engram.statemachine.records import Version
 from engram.statemachine.rounds.calendar import DueStep, Phase
-from engram.statemachine.rounds.records import Round, RoundStatus
+from engram.statemachine.rounds.records import ClaimStatus, Round, RoundStatus
 
 PhaseWord = Annotated[str, words_of(Phase)]
 
@@ -198,6 +198,51 @@ class VerdictResult(TypedDict):
     reasons: list[Code]
     """Why it cannot take the lead."""
     groups: list[JudgedGroup]
+
+
+class ClaimResult(TypedDict):
+    """How far the claim of a candidate has come: what its author says that the update loses, row by row."""
+
+    epoch: int
+    author: AddressText | None
+    status: Annotated[str, words_of(ClaimStatus)]
+    """Only a confirmed claim counts; the author of a refuted one has lost the bond."""
+    parts: int
+    """So many parts are claimed in the end: the validation parts, then those that decide."""
+    parts_claimed: int
+    chunks: int
+    """Of all these parts; a dispute names one of them."""
+    chunks_audited: int
+    """So many are drawn when the claim is confirmed, and computed by every node."""
+    last_tick: int
+    """Of the last claim."""
+    confirm_tick: int | None
+    """From which on it can be confirmed; null until every part is claimed."""
+    window_left: int | None
+    """Ticks until then; null for a claim that is decided, or of which parts are missing."""
+    bond: int
+
+
+class ClaimedPartRows(TypedDict):
+    """What was claimed of one part."""
+
+    part: int
+    """Its number among the claimed parts."""
+    rows: Hex
+    """Eight bytes a row: what version t loses on it, then what the update loses, each in little-endian order
+    and in units of 2^-24 nat. 2^31 is added if the predicted class is the label."""
+    height: int
+    txid: Id
+
+
+class ClaimedRowsResult(TypedDict):
+    """What an author has claimed of parts of a round."""
+
+    parts: list[ClaimedPartRows]
+    next: int | None
+    """From which height the next call goes on; null if there is no more."""
+    before_snapshot: bool
+    """Whether blocks of the round can be older than the snapshot that the node began with."""
 
 
 class PaidUpdate(TypedDict):

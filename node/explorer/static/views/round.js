@@ -1,6 +1,7 @@
 // One round: where it stands, what each update has shown, why it won or lost, its parts and its money.
 
 import { caught, failures } from "../caught.js";
+import { CLAIMED, claimState, source } from "../claims.js";
 import { card, facts, h, table, tag } from "../dom.js";
 import { coins, count, link, linked, loss, ordinal, percent, shortId, whole } from "../format.js";
 import { live } from "../live.js";
@@ -55,14 +56,16 @@ export async function view(root, params, chain) {
 /** How the updates of a round do; of an old round the node may have deleted what they are judged by. */
 async function judged(chain, id) {
   try {
-    const [outcomes, verdicts, candidates] = await Promise.all(
-      ["round_outcomes", "round_verdicts", "round_candidates"].map((method) => chain.call(method, { id })),
+    const [outcomes, verdicts, candidates, claims] = await Promise.all(
+      ["round_outcomes", "round_verdicts", "round_candidates", "round_claims"].map((method) =>
+        chain.call(method, { id }),
+      ),
     );
-    return { outcomes, verdicts, candidates, lost: null };
+    return { outcomes, verdicts, candidates, claims, lost: null };
   } catch (error) {
     if (error.code !== "state_pruned") throw error;
     const outcomes = { due_text: null, why: [], updates: [] };
-    return { outcomes, verdicts: [], candidates: [], lost: error.message };
+    return { outcomes, verdicts: [], candidates: [], claims: [], lost: error.message };
   }
 }
 
@@ -120,7 +123,7 @@ function ticks({ first, last }) {
   return first === last ? `tick ${count(first)}` : `ticks ${count(first)}–${count(last)}`;
 }
 
-function updates({ round, outcomes, verdicts, candidates, lost }) {
+function updates({ round, outcomes, verdicts, candidates, claims, lost }) {
   if (lost) return h("p", { class: "notice" }, sentence(lost));
   if (!outcomes.updates.length) {
     const text = outcomes.why.length ? outcomes.why.map(sentence) : ["No update has been committed to yet."];
@@ -128,12 +131,12 @@ function updates({ round, outcomes, verdicts, candidates, lost }) {
   }
   const cards = outcomes.updates.map((update) => {
     const same = (other) => other.epoch === update.epoch && other.author === update.author;
-    return updateCard(round, update, verdicts.find(same), candidates.find(same));
+    return updateCard(round, update, verdicts.find(same), candidates.find(same), claims.find(same));
   });
-  return [h("p", { class: "muted" }, LOSSES), h("ul", { class: "grid plain" }, cards)];
+  return [h("p", { class: "muted" }, claims.length ? CLAIMED : LOSSES), h("ul", { class: "grid plain" }, cards)];
 }
 
-function updateCard(round, update, verdict, candidate) {
+function updateCard(round, update, verdict, candidate, claim) {
   const won = !update.reasons.length;
   return h(
     "li",
@@ -146,7 +149,7 @@ function updateCard(round, update, verdict, candidate) {
       won ? tag("★ took the lead", "good") : standing(update),
     ),
     update.why.map((text) => h("p", {}, linked(sentence(text)))),
-    verdict ? shown(round, verdict, candidate) : null,
+    verdict ? shown(round, verdict, candidate, claim) : null,
     verdict?.share ? shareBar(verdict.share) : null,
   );
 }
@@ -156,7 +159,7 @@ function standing({ reasons }) {
   return reasons.includes("not_revealed") ? tag("not revealed") : tag("did not win");
 }
 
-function shown(round, verdict, candidate) {
+function shown(round, verdict, candidate, claim) {
   const scored = round.terms.rows * round.terms.validation;
   const groups = verdict.groups.map((group, side) =>
     group.rows ? [`Loss on the ${SIDES[side]}`, proved(group)] : ["", null],
@@ -168,7 +171,8 @@ function shown(round, verdict, candidate) {
     " ",
   ]);
   return facts(
-    ["Loss on the revealed parts", `${loss(verdict.loss, scored)}, as claimed and as recomputed`],
+    ["Loss on the revealed parts", `${loss(verdict.loss, scored)}, ${source(claim)}`],
+    ["Claim", claimState(claim)],
     ...groups,
     ["Earned", verdict.earned.length ? shares : null],
     ["Bond still held", candidate ? coins(candidate.bond) : null],
