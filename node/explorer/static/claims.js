@@ -5,8 +5,8 @@ import { count } from "./format.js";
 
 export const CLAIMED =
   "Losses are means of a row, in nats; less is better. On this model each author claims them, row by row. " +
-  "A claim can be disputed while it is open: then every node recomputes the rows in question. It counts once " +
-  "it is confirmed.";
+  "A claim can be disputed while it is open: then every node recomputes the rows in question. It counts " +
+  "once it is confirmed.";
 
 const TAGS = { open: "", confirmed: "good", refuted: "bad" };
 

@@ -133,7 +133,8 @@ function updates({ round, outcomes, verdicts, candidates, claims, lost }) {
     const same = (other) => other.epoch === update.epoch && other.author === update.author;
     return updateCard(round, update, verdicts.find(same), candidates.find(same), claims.find(same));
   });
-  return [h("p", { class: "muted" }, claims.length ? CLAIMED : LOSSES), h("ul", { class: "grid plain" }, cards)];
+  const how = claims.length ? CLAIMED : LOSSES;
+  return [h("p", { class: "muted" }, how), h("ul", { class: "grid plain" }, cards)];
 }
 
 function updateCard(round, update, verdict, candidate, claim) {
