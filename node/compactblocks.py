@@ -190,7 +190,7 @@ class CompactBlocks:
         ref = store.find_ref(block_id)
         if ref is None or not ref.is_valid or ref.height + NEAR_BLOCKS <= self._chain.head.height:
             return None
-        block = store.whole_block(ref)
+        block = store.new_block(ref)
         return HeldBlock(block, self._threads) if block is not None else None
 
 

@@ -42,6 +42,7 @@ from engram.node.storage.db import Batch
 from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.schema import BlockLocation, Position, Verdict
 from engram.node.storage.store import BlockRef, ChainStore
+from engram.node.storage.written import Written
 from engram.primitives.errors import Invalid, InvalidHeader, NotReady
 from engram.primitives.types import Hash
 from engram.statemachine.errors import UpgradeRequired
@@ -283,7 +284,7 @@ class Importer:
         forced = not self.lazy or self._unforced + 1 >= FORCED_BLOCKS
         location = stored[0] if stored else self._store.files.append(pack_body(block), sync=forced)
         files_end = stored[1] if stored else self._store.files.end
-        batch = Batch()
+        batch, written = Batch(), Written(block, execution.receipts, execution.diff)
         put_ref(batch, ref)
         put_execution(batch, ref.id, location, execution, ref.order)
         if not better(ref, head):
@@ -292,7 +293,7 @@ class Importer:
             put_tip(batch, head, files_end, ref.order)
             hit(FailPoint.SIDE_BEFORE_COMMIT)
             self._write(batch, forced=forced)
-            self._store.remember(ref, execution.nodes)
+            self._store.remember(ref, written, execution.nodes)
             hit(FailPoint.SIDE_AFTER_COMMIT)
             self._pruner.grew(ref)
             return Imported(ImportOutcome(ImportStatus.SIDE, ref.id), head)
@@ -308,7 +309,7 @@ class Importer:
         put_tip(batch, ref, files_end, ref.order)
         hit(FailPoint.IMPORT_BEFORE_COMMIT)
         self._write_head(batch, outcome, forced=forced)
-        self._store.remember(ref, execution.nodes)
+        self._store.remember(ref, written, execution.nodes)
         self._moved = True
         hit(FailPoint.IMPORT_AFTER_COMMIT)
         self._side_room.regain()

@@ -127,6 +127,7 @@ class Pruner:
         store.write(batch, sync=False)
         hit(FailPoint.PRUNE_AFTER_COMMIT)
         store.forget_refs(buried)
+        store.forget_written([new.id])
         store.forget_nodes(key[1:] for key in batch.changes if key[:1] == NODE)
         return moved
 

@@ -37,8 +37,9 @@ from engram.node.storage.batches import put_connected, put_ref, put_tip
 from engram.node.storage.db import Batch, LevelDatabase
 from engram.node.storage.memoryfiles import MemoryBlockFiles
 from engram.node.storage.recordfile import RecordWriter, read_records
+from engram.node.storage.rows import unpacked
 from engram.node.storage.schema import CONTENT, NODE, PRUNED, Position, Pruned, Verdict
-from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore, unpacked
+from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore
 from engram.node.storage.swap import BUILDING, DATABASE_DIRECTORY, finish_swap, need_space, swap
 from engram.primitives import smt
 from engram.primitives.codec import decode, encode

@@ -19,12 +19,13 @@ from typing import Final
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.forkchoice import plan_reorg
-from engram.node.errors import CorruptStore, DamagedBody
+from engram.node.errors import CorruptStore
 from engram.node.history.entries import entries_of, genesis_entries
 from engram.node.storage.db import Batch
 from engram.node.storage.failpoints import FailPoint, hit
+from engram.node.storage.rows import read_block
 from engram.node.storage.schema import ACCOUNT, ACCOUNTS, AccountEntry, AccountIndexState
-from engram.node.storage.store import BlockRef, ChainStore, read_block
+from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
 from engram.primitives.keys import ADDRESS_BYTES
@@ -248,10 +249,8 @@ class AccountIndex:
             return None
         if self._store.find_body(ref) is None and ref.height <= self._store.pruned().base:
             return None  # it came in a snapshot, and its body is still to be fetched
-        try:
-            return self._store.get_block(ref), self._receipts(ref)
-        except DamagedBody:
-            return None
+        block = self._store.new_block(ref)
+        return None if block is None else (block, self._receipts(ref))
 
     def _receipts(self, ref: BlockRef) -> Sequence[Receipt] | None:
         return None if ref.height <= self._store.pruned().base else self._store.receipts(ref)

@@ -111,7 +111,7 @@ class Upkeep:
         await self._renew(abandoned)
 
     def _transactions_of(self, ref: BlockRef) -> list[tuple[Hash, Transaction]]:
-        block = self._chain.store.whole_block(ref)
+        block = self._chain.store.new_block(ref)
         return [(tx.id, tx) for tx in block.transactions] if block is not None else []
 
     async def _renew(self, senders: Iterable[Address]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import google_crc32c
@@ -63,6 +64,11 @@ class Execution:
     changes: Mapping[Hash, bytes | None]
     """Tree key -> new leaf value, or None if the record was deleted."""
 
+    @cached_property
+    def diff(self) -> StateDiff:
+        """The changes in their canonical order."""
+        return state_diff(self.changes)
+
 
 def put_identity(batch: Batch, spec: Hash, genesis: Hash) -> None:
     """Adds the record that says which chain and which layout the database holds."""
@@ -92,7 +98,7 @@ def put_execution(
     if location is not None:
         put_body(batch, block, location)
     batch.put(RECEIPTS + block, encode(BlockReceipts(execution.receipts)))
-    batch.put(DIFF + block, encode(state_diff(execution.changes)))
+    batch.put(DIFF + block, encode(execution.diff))
     mark = stamp(order)
     for node_hash, node in execution.nodes.items():
         batch.put(NODE + node_hash, node + mark)

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-import google_crc32c
-
 from engram.consensus.block import Block, BlockHeader
 from engram.node.errors import (
     BeforeSnapshot,
@@ -24,11 +22,12 @@ from engram.node.errors import (
     SchemaMismatch,
     StatePruned,
 )
-from engram.node.storage.blockfiles import MAX_FILE_BYTES, MAX_RECORD_BYTES, BlockFiles, BlockLog
+from engram.node.storage.blockfiles import MAX_FILE_BYTES, BlockFiles, BlockLog
 from engram.node.storage.damage import DamagedBodies
 from engram.node.storage.db import Batch, Database, LevelDatabase
 from engram.node.storage.lru import ByteLru
 from engram.node.storage.nodecache import NodeCache
+from engram.node.storage.rows import decoded, opened_tip, read_block, unpacked
 from engram.node.storage.schema import (
     BODY,
     CANONICAL,
@@ -57,9 +56,9 @@ from engram.node.storage.schema import (
     canonical_key,
 )
 from engram.node.storage.swap import DATABASE_DIRECTORY, finish_swap
+from engram.node.storage.written import WRITTEN_BYTES, Written, written_bytes
 from engram.primitives.codec import decode
 from engram.primitives.errors import CodecError, StorageError
-from engram.primitives.packing import unpack
 from engram.primitives.types import Hash
 from engram.statemachine.errors import MissingBlob
 from engram.statemachine.receipt import Receipt
@@ -117,6 +116,7 @@ class ChainStore:
         self.damaged = DamagedBodies()
         self._refs: ByteLru[BlockRef] = ByteLru(_REFS_CACHE_BYTES, lambda ref: _REF_BYTES)
         self._nodes = NodeCache()
+        self._written: ByteLru[Written] = ByteLru(WRITTEN_BYTES, written_bytes)
 
     @property
     def failure(self) -> StorageError | None:
@@ -137,8 +137,8 @@ class ChainStore:
         raw = self.database.get(INDEX + block)
         if raw is None:
             return None
-        entry = _decoded(IndexEntry, raw, "index entry")
-        header = _decoded(BlockHeader, self._required(HEADER + block, "header"), "header")
+        entry = decoded(IndexEntry, raw, "index entry")
+        header = decoded(BlockHeader, self._required(HEADER + block, "header"), "header")
         ref = BlockRef(block, header, entry.work, Verdict(entry.verdict), entry.code, entry.order)
         self._refs.put(block, ref)
         return ref
@@ -172,6 +172,11 @@ class ChainStore:
             return self.get_block(ref)
         return None
 
+    def new_block(self, ref: BlockRef) -> Block | None:
+        """As `whole_block`, but from memory if the block was written just now."""
+        written = self._written.get(ref.id)
+        return self.whole_block(ref) if written is None else written.block
+
     def packed_body(self, ref: BlockRef) -> bytes:
         """A valid block above genesis as the block files hold it. Raises `DamagedBody`."""
         with self._noted(ref):
@@ -188,22 +193,25 @@ class ChainStore:
 
     def body_location(self, ref: BlockRef) -> BlockLocation:
         """Where the body of a valid block above genesis stands in the block files."""
-        return _decoded(BlockLocation, self._required(BODY + ref.id, "body location"), "body location")
+        return decoded(BlockLocation, self._required(BODY + ref.id, "body location"), "body location")
 
     def find_body(self, ref: BlockRef) -> BlockLocation | None:
         """Where a body stands; None if there is none. Raises `CorruptStore`."""
         raw = self.database.get(BODY + ref.id)
-        return None if raw is None else _decoded(BlockLocation, raw, "body location")
+        return None if raw is None else decoded(BlockLocation, raw, "body location")
 
     def note_lost_bodies(self) -> None:
         """Notes in `damaged` whose bodies the block files have lost with their end. Reads all places."""
         for key, raw in self.database.iterate(BODY):
-            if not self.files.is_there(_decoded(BlockLocation, raw, "body location")):
+            if not self.files.is_there(decoded(BlockLocation, raw, "body location")):
                 self.damaged.add(key[1:])
 
     def receipts(self, ref: BlockRef) -> tuple[Receipt, ...]:
         """The receipts of a valid block, in the order of its transactions. Raises `BeforeSnapshot`."""
-        return _decoded(BlockReceipts, self.require_receipts(ref), "receipts").receipts
+        written = self._written.get(ref.id)
+        if written is not None:
+            return written.receipts
+        return decoded(BlockReceipts, self.require_receipts(ref), "receipts").receipts
 
     def require_receipts(self, ref: BlockRef) -> bytes:
         """The encoded receipts of a valid block. Raises `BeforeSnapshot` if the block came in a snapshot."""
@@ -214,7 +222,8 @@ class ChainStore:
 
     def diff(self, ref: BlockRef) -> StateDiff:
         """The records that a valid block changed. Raises `StatePruned` if the state before it is pruned."""
-        found = self.find_changes(DIFF, ref)
+        written = self._written.get(ref.id)
+        found = self.find_changes(DIFF, ref) if written is None else written.changes
         if found is None:
             self.require_state(ref.height)
             raise CorruptStore(got=f"no state diff of block {ref.id.hex()}")
@@ -223,7 +232,7 @@ class ChainStore:
     def find_changes(self, table: bytes, ref: BlockRef) -> StateDiff | None:
         """What a block changed (`DIFF`) or what undoes that (`UNDO`); None if it is not kept."""
         raw = self.database.get(table + ref.id)
-        return None if raw is None else _decoded(StateDiff, raw, "state diff")
+        return None if raw is None else decoded(StateDiff, raw, "state diff")
 
     def canonical_id(self, height: int) -> Hash | None:
         """Id of the best chain's block at a height; None above the head and below 0."""
@@ -241,7 +250,7 @@ class ChainStore:
     def find_transaction(self, txid: Hash) -> TxLocation | None:
         """Where a transaction stands on the best chain; None if it is not on it."""
         raw = self.database.get(TRANSACTION + txid)
-        return None if raw is None else _decoded(TxLocation, raw, "transaction location")
+        return None if raw is None else decoded(TxLocation, raw, "transaction location")
 
     def get_node(self, node_hash: Hash) -> bytes:
         """A node of the state tree. Raises `CorruptStore` if it is missing.
@@ -254,9 +263,12 @@ class ChainStore:
             self._nodes.keep(node_hash, node)
         return node
 
-    def remember(self, ref: BlockRef, nodes: Mapping[Hash, bytes]) -> None:
-        """Keeps in memory what the next block reads of a block that was written: its entry, and its nodes."""
+    def remember(self, ref: BlockRef, written: Written, nodes: Mapping[Hash, bytes]) -> None:
+        """Keeps in memory what is read next of a block that was written: by the next block its entry and its
+        nodes, by those who follow the head its transactions, receipts and changes.
+        """
         self._refs.put(ref.id, ref)
+        self._written.put(ref.id, written)
         for node_hash, node in nodes.items():
             self._nodes.keep(node_hash, node)
 
@@ -278,13 +290,20 @@ class ChainStore:
 
     def forget_refs(self, blocks: Iterable[Hash]) -> None:
         """Drops blocks from memory whose rows were deleted."""
-        for block in blocks:
+        gone = list(blocks)
+        for block in gone:
             self._refs.drop(block)
+        self.forget_written(gone)
+
+    def forget_written(self, blocks: Iterable[Hash]) -> None:
+        """Drops from memory what was kept of blocks that were written just now."""
+        for block in blocks:
+            self._written.drop(block)
 
     def pruned(self) -> Pruned:
         """From which heights on old states are there."""
         raw = self.database.get(PRUNED)
-        return Pruned() if raw is None else _decoded(Pruned, raw, "record of what was pruned")
+        return Pruned() if raw is None else decoded(Pruned, raw, "record of what was pruned")
 
     def require_state(self, height: int) -> None:
         """Raises `StatePruned` unless the state after the best chain's block at a height is there whole."""
@@ -309,7 +328,7 @@ class ChainStore:
     def tip(self) -> Tip | None:
         """The tip record; None if genesis was not written yet. Raises `CorruptStore` if it is damaged."""
         raw = self.database.get(TIP)
-        return None if raw is None else _open_tip(raw)
+        return None if raw is None else opened_tip(raw)
 
     def executed(self) -> int:
         """How many blocks above genesis were executed."""
@@ -340,7 +359,7 @@ def open_store(
     try:
         check_identity(database, spec, genesis)
         raw = database.get(TIP)
-        committed = Position(0, 0) if raw is None else _open_tip(raw).files_end
+        committed = Position(0, 0) if raw is None else opened_tip(raw).files_end
         files = BlockFiles(directory / BLOCKS_DIRECTORY, genesis, committed, max_file_bytes=max_file_bytes)
         return ChainStore(database, files)
     except BaseException:
@@ -366,33 +385,3 @@ def check_identity(database: Database, spec: Hash, genesis: Hash) -> None:
         raise SchemaMismatch(expected=SCHEMA_VERSION, got=identity.schema_version)
     if (identity.spec, identity.genesis) != (spec, genesis):
         raise ForeignData(expected=genesis, got=identity.genesis)
-
-
-def read_block(files: BlockLog, location: BlockLocation, header: BlockHeader) -> Block:
-    """The block at a location. Raises `CorruptStore` if the record is damaged or holds another block."""
-    block = _decoded(Block, unpacked(files.read(location), "block record"), "block record")
-    if block.header != header:
-        raise CorruptStore("the block files hold another block than the index says", got=f"{location}")
-    return block
-
-
-def unpacked(packed: bytes, what: str) -> bytes:
-    """The plain bytes of a packed value of this store. Raises `CorruptStore` if it is not one."""
-    try:
-        return unpack(packed, MAX_RECORD_BYTES)
-    except CodecError as error:
-        raise CorruptStore(got=f"a {what} that cannot be unpacked: {error}") from error
-
-
-def _open_tip(raw: bytes) -> Tip:
-    body, checksum = raw[:-4], raw[-4:]
-    if google_crc32c.value(body).to_bytes(4, "big") != checksum:
-        raise CorruptStore(got="a tip record with a wrong checksum")
-    return _decoded(Tip, body, "tip record")
-
-
-def _decoded(cls: type[T], raw: bytes, what: str) -> T:
-    try:
-        return decode(cls, raw)
-    except CodecError as error:
-        raise CorruptStore(got=f"a {what} that cannot be read: {error}") from error

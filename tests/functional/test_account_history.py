@@ -44,6 +44,7 @@ from tests.support.node_chain import (
     Running,
     disk_store,
     fork,
+    ids,
     memory_store,
     miner_address,
     paying_chain,
@@ -217,6 +218,7 @@ async def test_a_damaged_body_holds_it_up_and_a_losing_one_does_not(
         store = node.chain.store
         for height in (7, 8):
             damage_body(tmp_path, store, chain.blocks[height].header.id)
+        store.forget_written(ids(chain.blocks))  # as if they had been written long ago
         await node.take(*branch.blocks[7:])
         page = await kept.page(BOB.address, 99, None)
         assert places(page) == [(11, 0), (10, 0), (9, 0), (8, 0), (7, 0), (4, 0), (1, 0)]
