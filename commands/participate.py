@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 TRAINING: Final = (
-    *("label", "mapping", "share", "take_classes", "relabel", "first_class", "rows", "steps"),
+    *("label", "mapping", "share", "take_classes", "relabel", "first_class", "rows", "steps", "patience"),
     *("batch", "learning_rate", "neurons", "seed", "trainer", "device"),
 )
 """Options about training; they are refused with --adopt, because an adopted network is not trained."""
@@ -46,12 +46,12 @@ SECTIONS: Final = {
     "Rounds": ("model", "follow", "epochs"),
     "Data": (*SELECTION, "rows"),
     "Memory": ("memory", "statistics"),
-    "Training": ("steps", "batch", "learning_rate", "neurons", "seed", "trainer", "device"),
+    "Training": ("steps", "patience", "batch", "learning_rate", "neurons", "seed", "trainer", "device"),
     "Growth without training": ("adopt", "joint"),
     "Evaluation": ("engine",),
     "Money": ("max_bond", "max_fee"),
 }
-GRADIENTS: Final = ("steps", "batch", "learning_rate", "neurons", "trainer", "device")
+GRADIENTS: Final = ("steps", "patience", "batch", "learning_rate", "neurons", "trainer", "device")
 """Options about training by gradients; they are refused with --memory."""
 
 
@@ -88,6 +88,13 @@ GRADIENTS: Final = ("steps", "batch", "learning_rate", "neurons", "trainer", "de
 @click.option("--rows", type=click.IntRange(1), help="How many rows to train on. Default: all.")
 @click.option(
     "--steps", type=click.IntRange(1), default=1_000, show_default=True, help="Training steps in each epoch."
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(1, 100),
+    help="Set every tenth row of each class aside, look at their loss a hundred times in the steps, and end "
+    "once so many looks in a row have found none that is lower. The best state is what you claim. Default: "
+    "learn from all rows, in all steps.",
 )
 @click.option(
     "--batch", type=click.IntRange(1, 65_536), default=64, show_default=True, help="Rows in each step."
@@ -170,6 +177,7 @@ def command(
     epochs: int | None,
     seed: int,
     steps: int,
+    patience: int | None,
     batch: int,
     learning_rate: float,
     trainer: str,
@@ -220,7 +228,7 @@ def command(
         refuse_given(TRAINING, "is for training, and an adopted network is not trained")
     given = options["data"] is not None
     data = selected_rows(session, selection_of(options, rows), seed) if given else None
-    budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate)
+    budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate, patience=patience or 0)
     limits = Limits(max_bond, max_fee)
     if trainer == "numpy" and device is not None:
         raise click.UsageError("--device is for --trainer torch", context)

@@ -44,10 +44,13 @@ class PlayingOptions(TypedDict, total=False):
 
     `steps` 1000, `batch` 64, `learning_rate` 1.0, `seed` 0, `trainer` "numpy". All others are None:
     `neurons` (of a growth: as many as the round allows), `epochs` (all of the round), `device` (of torch: the
-    best that there is), `max_bond` and `max_fee` (no limit), `report` and `progress` (nobody is told).
+    best that there is), `patience` (all steps are taken; with N, every tenth row of each class is set aside,
+    and training ends once N looks at their loss in a row, of a hundred, have found none that is lower),
+    `max_bond` and `max_fee` (no limit), `report` and `progress` (nobody is told).
     """
 
     steps: int
+    patience: int | None
     batch: int
     learning_rate: float
     neurons: int | None
@@ -321,6 +324,7 @@ def _training(options: PlayingOptions) -> tuple[Budget, AbstractContextManager[B
         steps=options.get("steps", 1_000),
         batch=options.get("batch", 64),
         learning_rate=options.get("learning_rate", 1.0),
+        patience=options.get("patience") or 0,
     )
     return budget, backend_named(trainer, device or "auto")
 

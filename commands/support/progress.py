@@ -61,7 +61,9 @@ class ProgressPrinter:
             self._display.stop()
 
     def notice(self, notice: Notice) -> None:
-        """Prints a notice at once."""
+        """Prints a notice at once. A training is over then, even if it took fewer steps than it could."""
+        if self._display is not None and self._bar is not None:
+            self._display.update(self._bar, visible=False)
         if self._as_json:
             self._event(notice.to_json())
             return

@@ -34,6 +34,7 @@ from engram.participant.training.frozen import NOTHING, FrozenPrefix, frozen_pre
 from engram.participant.training.gradients import loss_gradient
 from engram.participant.training.layers import kind_of
 from engram.participant.training.layers.kind import NATS_PER_UNIT, Array
+from engram.participant.training.stopping import Watch
 
 Rounded = npt.NDArray[np.floating[Any]]
 """Whole numbers, kept as floats."""
@@ -59,6 +60,9 @@ class Budget:
     learning_rate: float = 1.0
     """About how many integer steps a weight moves in one update at first; a cosine schedule lowers it."""
     weight_decay: float = 1e-3
+    patience: int = 0
+    """End once so many checks in a row, of about a hundred, have found no lower loss on rows that are set
+    aside, and return the best state (`stopping.py`); 0 takes all steps and sets no rows aside."""
     balance: bool = True
     """Draw first a class, then a row of it, so that rare classes count as much as common ones."""
 
@@ -165,8 +169,11 @@ def fit(
 ) -> Parameters:
     """Trains the segments marked `trainable`, in the order of `parameters`, and leaves the others unchanged.
 
-    Returns new parameters whose integers lie within their ranges.
+    Returns new parameters whose integers lie within their ranges. Raises `NotEnoughRows` if the budget has
+    patience and there are too few rows to set some aside.
     """
+    watch = Watch(spec, data, budget.patience, loss_kind, rng) if budget.patience else None
+    data = data if watch is None else watch.training
     segments = (*spec.hidden, *spec.outputs)
     given_ones = zip(segments, parameters, trainable, strict=True)
     masters = [_master(segment, given, learns) for segment, given, learns in given_ones]
@@ -180,8 +187,22 @@ def fit(
         rate = rate_at(budget, number)
         for position, gradient in gradients.items():
             masters[position].step(*gradient, number, rate, budget.weight_decay)
+        if number % every and number != budget.steps:
+            continue
         if progress is not None and number % every == 0:
             progress(number, loss)
+        if watch is not None and watch.ends(_trained(segments, masters, trainable, parameters)):
+            break
+    return _trained(segments, masters, trainable, parameters) if watch is None else watch.best
+
+
+def _trained(
+    segments: Sequence[HiddenSegment | Output],
+    masters: Sequence[_Master],
+    trainable: Sequence[bool],
+    parameters: Parameters,
+) -> Parameters:
+    """The parameters with the integers of the masters that learn."""
     return tuple(
         integers_of(segment, *master.integers) if learns else given
         for segment, master, learns, given in zip(segments, masters, trainable, parameters, strict=True)

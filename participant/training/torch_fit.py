@@ -26,6 +26,7 @@ from engram.nn.spec import NetworkSpec
 from engram.participant.datasets import Dataset
 from engram.participant.errors import DeviceMissing
 from engram.participant.training.qat import Budget, Progress, batches, range_of, rate_at
+from engram.participant.training.stopping import Watch
 from engram.participant.training.torch_network import QuantizedNetwork, loss_of_rows
 
 WAITING: Final = timedelta(days=365)
@@ -97,21 +98,34 @@ class TorchTrainer:
             module = DistributedDataParallel(network)
         steps = _Steps(network, job)
         every = max(1, job.budget.steps // 100)
-        classes = job.spec.classes
-        for number, index in enumerate(batches(job.data.labels, classes, job.budget, job.rng), start=1):
+        classes, watch, data = job.spec.classes, None, job.data
+        if job.budget.patience:
+            # All processes set the same rows aside, hold the same weights, and so end at the same step.
+            watch = Watch(job.spec, data, job.budget.patience, job.loss_kind, job.rng)
+            data = watch.training
+        for number, index in enumerate(batches(data.labels, classes, job.budget, job.rng), start=1):
             own = index[self.rank :: self.processes]
-            x = torch.from_numpy(job.data.features[own]).to(self.device, torch.float32)
-            labels = torch.from_numpy(job.data.labels[own].astype(np.int64)).to(self.device)
+            x = torch.from_numpy(data.features[own]).to(self.device, torch.float32)
+            labels = torch.from_numpy(data.labels[own].astype(np.int64)).to(self.device)
             # Gradients are averaged over the processes, whose shares of a batch may differ by a row.
             loss = loss_of_rows(module(x), labels, job.loss_kind) * (self.processes / len(index))
             steps.take(loss, number)
+            if number % every and number != job.budget.steps:
+                continue
             if progress is not None and number % every == 0:
                 progress(number, float(loss.detach()))
-        trained = network.integers()
-        return tuple(
-            new if learns else old
-            for new, old, learns in zip(trained, job.parameters, job.trainable, strict=True)
-        )
+            if watch is not None and watch.ends(_trained(network, job)):
+                break
+        return _trained(network, job) if watch is None else watch.best
+
+
+def _trained(network: QuantizedNetwork, job: _Job) -> Parameters:
+    """The parameters of a job with the integers of the segments that learn."""
+    trained = network.integers()
+    return tuple(
+        new if learns else old
+        for new, old, learns in zip(trained, job.parameters, job.trainable, strict=True)
+    )
 
 
 class _Steps:

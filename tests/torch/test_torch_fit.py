@@ -82,6 +82,26 @@ def test_progress_is_told_and_may_end_the_training(digits: datasets.Dataset) -> 
     assert told == [1, 2, 3]
 
 
+def test_it_ends_where_labels_have_no_pattern_to_learn(digits: datasets.Dataset) -> None:
+    shuffled = np.random.default_rng(2).permutation(digits.labels[:600])
+    data = datasets.Dataset(digits.features[:600], shuffled)
+    spec, fresh = dense_network(data, (16,), 10, np.random.default_rng(1))
+    told: list[int] = []
+    with backend_named("torch", "cpu") as backend:
+        budget = Budget(400, 32, learning_rate=4.0, patience=3)
+        backend.fit(
+            spec,
+            fresh,
+            (True, True),
+            data,
+            budget,
+            np.random.default_rng(1),
+            lambda step, loss: told.append(step),
+            SOFTMAX,
+        )
+    assert 12 <= max(told) < 400
+
+
 @pytest.mark.parametrize("device", ["cuda:99", "meta", "no such thing"])
 def test_devices_that_are_not_there(device: str) -> None:
     with pytest.raises(DeviceMissing), backend_named("torch", device):
