@@ -27,11 +27,11 @@ from engram.node.clockwatch import ClockWatch
 from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.contents import Contents
-from engram.node.datadir import NODE_KEY_NAME, load_token
+from engram.node.datadir import KEYS_DIRECTORY, NODE_KEY_NAME, load_token
 from engram.node.engines.choosing import Chosen, choose, tell
 from engram.node.explorer.serving import read_pages
 from engram.node.history.service import AccountHistory
-from engram.node.keystore import load_node_key
+from engram.node.keystore import Keystore, load_node_key
 from engram.node.knownpeers import KnownPeers
 from engram.node.mempool.journal import JOURNAL_NAME, MempoolJournal
 from engram.node.mempool.mempool import Mempool
@@ -238,7 +238,10 @@ def assemble(base: Base, setup: Setup) -> Services:
         NodeMethods(status, views, mempool, mining, manager, sync, render),
         StatusMethods(readings, render),
         FindMethods(views, mempool, log),
-        DevMethods(views, mempool, mining, manager, render),
+        DevMethods(
+            *(views, mempool, mining, manager, render),
+            Keystore(config.data_dir / KEYS_DIRECTORY, base.spec.hrp),
+        ),
     )
     discovery = Discovery()
     methods = (*methods, discovery.method)

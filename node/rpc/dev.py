@@ -14,14 +14,16 @@ from typing import Any, Final
 from engram.consensus.chainspec import has_work
 from engram.node.chain.headers import CheckedBlock
 from engram.node.errors import AdvanceInvalid, BlocksCostWork, HasPeers, PhasePassed
+from engram.node.keystore import Keystore
 from engram.node.mempool.mempool import Mempool
 from engram.node.mining.mining import Mining
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.parameters import IdBytes
 from engram.node.rpc.render import Renderer, span_name
-from engram.node.rpc.results.chain import HeadResult
+from engram.node.rpc.results.chain import HeadResult, NamedAccount
 from engram.p2p.manager import PeerManager
+from engram.primitives.errors import ChainError
 from engram.primitives.types import Hash
 from engram.statemachine.rounds.calendar import Calendar
 from engram.statemachine.rounds.records import Round
@@ -39,6 +41,7 @@ class DevMethods:
     mining: Mining
     peers: PeerManager[CheckedBlock]
     render: Renderer
+    keystore: Keystore
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @rpc_method(HeadResult, admin=True)
@@ -101,6 +104,20 @@ class DevMethods:
             await self.mempool.settled()
             await self.mempool.forget_all()
         return await self.views.threads.run(self._head)
+
+    @rpc_method(list[NamedAccount])
+    async def dev_names(self) -> list[dict[str, Any]]:
+        """The names of the keys in the node's data directory, by their addresses, for those who look at a
+        chain for development. Files that hold no key are left out.
+        """
+        self._check_free()
+        try:
+            scanned = await self.views.threads.run(self.keystore.scan)
+        except (ChainError, OSError):  # what is wrong with keys is said by the commands that use them
+            return []
+        return [
+            {"address": self.render.address(entry.address), "name": entry.name} for entry in scanned.entries
+        ]
 
     def _check_free(self) -> None:
         if has_work(self.views.chain.spec):

@@ -134,6 +134,31 @@ def rehearsal() -> Iterator[SyncChain]:
         yield chain
 
 
+def test_keys_of_a_chain_for_development_have_their_names(explorer: Explorer, rehearsal: SyncChain) -> None:
+    """Seen: who had just named keys read addresses on the page of `engram run --dev`."""
+    user = Shell(rehearsal.call("node_info")["data_dir"], {"ENGRAM_PASSPHRASE": "a phrase"})
+    carol = user.json("key", "new", "carol")["address"]
+    pages = Explorer(explorer.driver, rehearsal.url)
+    pages.open(f"account/{carol}", ".naming input")
+    pages.until_text("h1", "Account carol")
+    assert "what the node's operator calls the key" in pages.text(".naming")
+    assert not pages.find(".naming button[type=button]").is_displayed(), "there is nothing to forget"
+    name(pages, "Carol of the lab")
+    pages.until_text("h1", "Account Carol of the lab")
+    pages.find(".naming button[type=button]").click()
+    pages.until_text("h1", "Account carol")
+    dave = user.json("key", "new", "dave")["address"]
+    pages.open("names", ".table a")
+    pages.until_text(".table", "dave")
+    assert "the node's key" in pages.text(".table")
+    pages.picture("names-of-dev-keys")
+    pages.find("#asked").send_keys("DAVE\n")
+    pages.until_text("h1", "Account dave")
+    assert pages.driver.execute_script(STORED) in (None, "{}"), "such names are not kept"
+    pages.open(f"account/{dave}", ".naming input")
+    pages.until_text("h1", "Account dave")
+
+
 @pytest.mark.parametrize("path", ["", "block/0", "rounds", "names"])
 def test_a_chain_without_work_says_so_on_every_page(
     explorer: Explorer, rehearsal: SyncChain, path: str

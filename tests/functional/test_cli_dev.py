@@ -1,5 +1,6 @@
 """`engram dev` on a node of a chain without work, and on one of a chain with work."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,7 +51,16 @@ def test_what_makes_no_sense_is_refused(
     assert shell.json("chain", "head")["height"] == 0
 
 
+def test_the_keys_of_the_directory_are_named_to_those_who_look(shell: Shell) -> None:
+    assert shell.json("rpc", "dev_names") == []
+    made = shell.run("key", "new", "carol", "--json", ENGRAM_PASSPHRASE="a phrase")
+    address = json.loads(made.stdout)["address"]
+    (shell.data_dir / "keys" / "broken.json").write_text("{")
+    assert shell.json("rpc", "dev_names") == [{"address": address, "name": "carol"}]
+
+
 def test_a_chain_with_work_cannot_be_moved(tmp_path: Path) -> None:
     with served_shell(tmp_path) as shell:
         for arguments in (("advance",), ("snapshot",), ("revert", "00" * 32)):
             assert shell.error("dev", *arguments) == (65, "blocks_cost_work")
+        assert shell.error("rpc", "dev_names") == (65, "blocks_cost_work"), "its keys are nobody's business"

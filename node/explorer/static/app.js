@@ -4,7 +4,7 @@ import { clear, h } from "./dom.js";
 import { tick } from "./format.js";
 import { find, routes } from "./routes.js";
 import { Chain } from "./rpc.js";
-import { onChange } from "./names.js";
+import { offer, onChange } from "./names.js";
 import { warnOfNoWork } from "./work.js";
 
 const TICK_MS = 1000;
@@ -77,6 +77,16 @@ function focusHeading() {
   window.scrollTo(0, 0);
 }
 
+/** On a chain for development, the node's keys have names; a key may have been made since the last look. */
+async function learnNames() {
+  try {
+    const { has_work: isWorked } = await chain.call("chain_head");
+    if (!isWorked && offer(await chain.call("dev_names"))) await show(true);
+  } catch {
+    // without a connection, or at a node of another version, addresses stand as they are
+  }
+}
+
 function showState(state) {
   const place = document.getElementById("state");
   place.textContent = state === "open" ? "Live" : "No connection to the node; trying again …";
@@ -100,7 +110,10 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address names the page, not a place in it
   main.focus();
 });
-window.addEventListener("hashchange", () => show());
+window.addEventListener("hashchange", () => {
+  show();
+  learnNames();
+});
 onChange(() => show(true)); // another page of this browser has named something that may stand here
 setInterval(tick, TICK_MS);
-show(true);
+show(true).then(learnNames);

@@ -1,6 +1,7 @@
 // The address book: names that the reader gives to addresses. They are kept in this browser, sent nowhere.
 //
-// The node has no part in it, so no stranger can put a name on the page: what stands here was typed here.
+// No stranger can put a name on the page: what stands here was typed here, or, on a chain for development, is
+// what the node's operator calls a key. Such a name is not kept, and gives way to one that was typed.
 
 const KEY = "engram.names";
 const LONGEST = 40;
@@ -10,18 +11,38 @@ const ADDRESS = /^[a-z]{1,16}1[02-9ac-hj-np-z]{30,60}$/;
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}]/gu;
 
 let known = null; // address -> name, as it was read last
+let offered = new Map(); // address -> name, as the node of a chain for development calls its keys
 let isKept = true;
 
 /** Whether a text has the form of an address. */
 export const isAddress = (text) => ADDRESS.test(text);
 
 /** The name of an address, or null. */
-export const nameOf = (address) => read().get(address) ?? null;
+export const nameOf = (address) => read().get(address) ?? offered.get(address) ?? null;
 
-/** All names, by name: [{address, name}]. */
+/** Whether the name of an address was typed in this browser. */
+export const isTyped = (address) => read().has(address);
+
+/** All names, by name: [{address, name, typed}]. */
 export function entries() {
-  const found = [...read()].map(([address, name]) => ({ address, name }));
+  const found = [...read()].map(([address, name]) => ({ address, name, typed: true }));
+  for (const [address, name] of offered) if (!isTyped(address)) found.push({ address, name, typed: false });
   return found.sort((one, other) => one.name.localeCompare(other.name));
+}
+
+/** Takes the names that a node gives: [{address, name}]; says whether any of them is new. */
+export function offer(pairs) {
+  const taken = new Set([...read().values()].map((name) => name.toLowerCase()));
+  const fresh = new Map();
+  for (const { address, name } of pairs.slice(0, MOST)) {
+    const shown = plain(name).slice(0, LONGEST);
+    if (!isAddress(address) || !shown || taken.has(shown.toLowerCase()) || isAddress(shown)) continue;
+    taken.add(shown.toLowerCase());
+    fresh.set(address, shown);
+  }
+  const isNew = [...fresh].some(([address, name]) => offered.get(address) !== name);
+  offered = fresh;
+  return isNew;
 }
 
 /** The address of a name, whatever the case of its letters, or null. */

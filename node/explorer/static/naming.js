@@ -1,9 +1,10 @@
 // The form by which one names an address.
 
 import { h } from "./dom.js";
-import { areKept, forget, give, nameOf } from "./names.js";
+import { areKept, forget, give, isTyped, nameOf } from "./names.js";
 
 const KEPT = "The name is kept in this browser and sent nowhere; it is shown wherever this address stands.";
+const OFFERED = "This is what the node's operator calls the key; a name that you type here takes its place.";
 const LOST = "This browser keeps nothing for this page, so the name is forgotten when the page is closed.";
 
 /** A form that names an address; `changed()` is called after each change. */
@@ -15,11 +16,11 @@ export function naming(address, changed) {
   const show = (text, isBad = false) => {
     said.textContent = text;
     said.className = isBad ? "notice bad" : "muted small";
-    away.hidden = nameOf(address) === null;
+    away.hidden = !isTyped(address);
   };
   const take = () => {
     forget(address);
-    field.value = "";
+    field.value = nameOf(address) ?? "";
     show("The name is forgotten.");
     changed();
   };
@@ -34,7 +35,8 @@ export function naming(address, changed) {
     show(areKept() ? KEPT : LOST);
     changed();
   };
-  show(areKept() ? KEPT : LOST);
+  const isOffered = nameOf(address) !== null && !isTyped(address);
+  show(isOffered ? OFFERED : areKept() ? KEPT : LOST);
   return h(
     "form",
     { class: "naming", on: { submit: save } },

@@ -31,6 +31,13 @@ class HeaderResult(TypedDict):
     """Whether blocks of the chain cost work."""
 
 
+class NamedAccount(TypedDict):
+    """An account and what the node's operator calls it."""
+
+    address: AddressText
+    name: str
+
+
 @also(HeaderResult)
 class HeadResult(TypedDict):
     """The header of the best block, and the clock after it."""

@@ -7,7 +7,8 @@ import { areKept, entries, forget, give } from "../names.js";
 export const title = "Names";
 const LEAD =
   "Names that you give to addresses. They are kept in this browser only: the node does not know them, and " +
-  "whoever else opens these pages does not see them. They are shown wherever such an address stands.";
+  "whoever else opens these pages does not see them. They are shown wherever such an address stands. On a " +
+  "chain for development, the keys of the node's data directory have their names here already.";
 const LOST = "This browser keeps nothing for this page, so names are forgotten when the page is closed.";
 
 export async function view(root) {
@@ -16,7 +17,7 @@ export async function view(root) {
     const columns = [
       { head: "Name", cell: (each) => link("account", each.address) },
       { head: "Address", cell: (each) => h("span", { class: "mono" }, each.address) },
-      { head: "", cell: (each) => away(each, show) },
+      { head: "", cell: (each) => (each.typed ? away(each, show) : "the node's key") },
     ];
     const named = entries();
     clear(
