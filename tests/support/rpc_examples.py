@@ -229,8 +229,8 @@ def main() -> None:
 
 def _is_alike(name: str, old: Json, fresh: Json) -> bool:
     """Whether an example of before has the parameters of a new one, and an answer of today's form."""
-    known = name not in result_types() or validator(name).is_valid(old["result"])
-    return known and old["params"].keys() == fresh["params"].keys()
+    known: bool = name not in result_types() or validator(name).is_valid(old["result"])
+    return known and set(old["params"]) == set(fresh["params"])
 
 
 if __name__ == "__main__":
