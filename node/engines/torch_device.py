@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 Fused = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+
+_LOGGER: Final = logging.getLogger("engram.engine")
 
 LAID_ON_PROCESSOR: Final = 2**22
 """Values under the kernel of a convolution that are laid out at a time: they fit a processor's cache."""
@@ -64,7 +67,7 @@ def card() -> Device | None:
         return None
     chunk = max(2**20, free // (2 * BYTES_A_VALUE))
     # Its products want operands of whole 16 bytes, and more rows than 16.
-    return Device(device, 16, 32, 16, LAID_ON_CARD, chunk, free // SHARE_KEPT, _fused_on(device))
+    return Device(device, 16, 32, 16, LAID_ON_CARD, chunk, free // SHARE_KEPT, _fused_on())
 
 
 def described(device: Device) -> str:
@@ -77,20 +80,34 @@ def requantised(total: Tensor, offset: Tensor, shift: Tensor, lo: Tensor, hi: Te
     return torch.bitwise_right_shift(total + offset, shift).clamp(lo, hi).to(torch.int8)
 
 
-def _fused_on(device: torch.device) -> Fused | None:
-    """`requantised` as one kernel, where PyTorch's compiler works; it needs a C compiler on the machine.
+class Fusing:
+    """`requantised` as one kernel while PyTorch's compiler gives one; else its steps, one after the other.
 
-    It is held against the plain one here, and by the self-check of engines again.
+    The compiler needs a C compiler on the machine, and makes a kernel when it first sees operands of another
+    kind. Once that fails, the steps run one after the other, only slower, and the log says so.
     """
-    try:
-        compiled: Fused = torch.compile(requantised, dynamic=True)
-        total = torch.arange(-(2**31), 2**31, 2**21 - 1, dtype=torch.int64).to(device, torch.int32)
-        total = total[:2016].reshape(-1, 32) >> 1
-        offset = torch.arange(32, dtype=torch.int32, device=device)
-        scalars = torch.tensor((9, -128, 127), dtype=torch.int32, device=device).unbind()
-        if torch.equal(compiled(total, offset, *scalars), requantised(total, offset, *scalars)):
-            return compiled
-    except Exception:
-        # Whatever the compiler lacks, the same steps run one after the other, only slower.
-        return None
-    return None
+
+    def __init__(self, kernel: Fused) -> None:
+        self._kernel: Fused | None = kernel
+
+    def __call__(self, total: Tensor, offset: Tensor, shift: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+        kernel = self._kernel
+        if kernel is not None:
+            try:
+                return kernel(total, offset, shift, lo, hi)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:
+                self._kernel = None
+                _LOGGER.warning(
+                    "PyTorch makes no kernel of the steps between two products, so they run one after the "
+                    "other, which is slower: is there a C compiler? (%s: %s)",
+                    type(error).__name__,
+                    error,
+                )
+        return requantised(total, offset, shift, lo, hi)
+
+
+def _fused_on() -> Fusing:
+    """With PyTorch's compiler. What it gives is held against the reference by the self-check of engines."""
+    return Fusing(torch.compile(requantised, dynamic=True))

@@ -267,6 +267,17 @@ def test_numpy_computes_what_a_card_has_no_memory_for(
     assert all("as a card computes" in record.getMessage() for record in caplog.records)
 
 
+def test_steps_run_one_after_the_other_where_no_kernel_can_be_made(caplog: pytest.LogCaptureFixture) -> None:
+    def failing(*operands: Any) -> Any:
+        raise RuntimeError("Failed to find C compiler")
+
+    device = replace(devices.processor(), fused=devices.Fusing(failing))
+    engine = engines.TorchEngine("torch", device)
+    assert first_wrong(engine) is None
+    (record,) = caplog.records
+    assert "C compiler" in record.getMessage()
+
+
 def test_a_wrong_bit_disqualifies_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """One element of one kind of product is off by one, as a faulty unit of a processor may compute it."""
     engine = engine_of("torch")
