@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
 from benchmarks.chain import COIN, LATE_MS, FilledChain, easy_spec, key
-from benchmarks.measure import Row, interleaved, seconds
+from benchmarks.measure import Pairs, Row, interleaved, seconds
 from benchmarks.training_round import AUTHOR, OPENER, TrainingRound
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
@@ -117,33 +118,31 @@ def _siblings(chain: FilledChain, txs: list[Transaction], pairs: int) -> Iterato
 
 
 def _transfers(accounts: int, transfers: int, pairs: int) -> Iterator[Row]:
-    """Importing a block of transfers to distinct accounts, against verifying its signatures alone; and what
-    the index of accounts takes for such a block, against importing it.
-
-    One thread verifies, or two, and all caches are empty.
+    """Importing a block of transfers to distinct accounts, with empty caches: against verifying its
+    signatures alone, on one thread, and on two with a fifth of the accounts; against importing one with a
+    hundredth of the accounts; and what the index of accounts takes for such a block.
     """
-    spec = easy_spec()
-    addresses = _addresses(accounts)
-    with _filled(spec, _populated(spec, addresses)) as chain:
-        chosen = random.Random(7).sample(addresses, transfers)
-        txs = [chain.pay(ALICE, Transfer(to, 5), after) for after, to in enumerate(chosen)]
+    with _paid(accounts, transfers) as (chain, txs):
         siblings = _siblings(chain, txs, pairs)
-        for threads, least in ((2, 0.7), (1, 0.35)):
-            timed = interleaved(
-                partial(_import, chain, siblings, threads), partial(_verify, txs, threads), pairs
+        timed = interleaved(partial(_import, chain, siblings, 1), partial(_verify, txs, 1), pairs)
+        yield _against_signatures(timed, transfers, "", 1, 0.35)
+        with _paid(accounts // 100, transfers) as (small, payments):
+            others = _siblings(small, payments, pairs)
+            growth = interleaved(
+                partial(_import, chain, siblings, 1), partial(_import, small, others, 1), pairs
             )
-            yield Row(
-                f"import_1000_transfers_vs_signatures_{threads}_threads_ms",
-                timed.median_candidate_s * 1e3,
-                timed.median_baseline_s * 1e3,
-                timed.speed,
-                f"ratio >= {least}",
-                timed.speed >= least,
-            )
+        yield Row(
+            f"import_{transfers}_transfers_{accounts}_accounts_ms",
+            growth.median_candidate_s * 1e3,
+            growth.median_baseline_s * 1e3,
+            1 / growth.speed,
+            f"ratio to {accounts // 100} accounts <= 1.2",
+            1 / growth.speed <= 1.2,
+        )
         took_s = statistics.median(seconds(lambda: _index_accounts(chain)) for _ in range(pairs))
         share = took_s / timed.median_candidate_s
         yield Row(
-            "account_index_of_1000_transfers_ms",
+            f"account_index_of_{transfers}_transfers_ms",
             took_s * 1e3,
             timed.median_candidate_s * 1e3,
             share,
@@ -153,6 +152,31 @@ def _transfers(accounts: int, transfers: int, pairs: int) -> Iterator[Row]:
         rows = chain.store.database.iterate(ACCOUNT)
         size = sum(len(key) + len(value) for key, value in rows) / transfers
         yield Row("account_index_bytes_a_transfer", size, None, None, "<= 250 B", size <= 250)
+    with _paid(accounts // 5, transfers) as (chain, txs):
+        siblings = _siblings(chain, txs, pairs)
+        timed = interleaved(partial(_import, chain, siblings, 2), partial(_verify, txs, 2), pairs)
+        yield _against_signatures(timed, transfers, f"_{accounts // 5}_accounts", 2, 0.7)
+
+
+@contextmanager
+def _paid(accounts: int, transfers: int) -> Iterator[tuple[FilledChain, list[Transaction]]]:
+    """A chain with so many accounts, and transfers to some of them; to each several if they are few."""
+    spec, addresses = easy_spec(), _addresses(accounts)
+    with _filled(spec, _populated(spec, addresses)) as chain:
+        chosen = random.Random(7).sample(addresses, min(transfers, accounts))
+        places = islice(cycle(chosen), transfers)
+        yield chain, [chain.pay(ALICE, Transfer(to, 5), after) for after, to in enumerate(places)]
+
+
+def _against_signatures(timed: Pairs, transfers: int, where: str, threads: int, least: float) -> Row:
+    return Row(
+        f"import_{transfers}_transfers{where}_vs_signatures_{threads}_threads_ms",
+        timed.median_candidate_s * 1e3,
+        timed.median_baseline_s * 1e3,
+        timed.speed,
+        f"ratio >= {least}",
+        timed.speed >= least,
+    )
 
 
 def _index_accounts(chain: FilledChain) -> None:

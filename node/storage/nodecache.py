@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 from engram.primitives.types import Hash
@@ -21,12 +22,13 @@ class NodeCache:
     """
 
     def __init__(self) -> None:
-        self._recent: dict[Hash, bytes] = {}
+        self.recent: dict[Hash, bytes] = {}
+        """Most nodes are found here. Whoever reads nodes by the thousand looks here before calling `get`."""
         self._older: dict[Hash, bytes] = {}
 
     def get(self, node_hash: Hash) -> bytes | None:
         """A node that is kept; None if it is not."""
-        node = self._recent.get(node_hash)
+        node = self.recent.get(node_hash)
         if node is None:
             node = self._older.get(node_hash)
             if node is not None:
@@ -36,12 +38,22 @@ class NodeCache:
     def keep(self, node_hash: Hash, node: bytes) -> None:
         """Keeps a node, unless it is large."""
         if len(node) <= KEPT_NODE_BYTES:
-            if len(self._recent) >= KEPT_NODES:
-                self._older, self._recent = self._recent, {}
-            self._recent[node_hash] = node
+            if len(self.recent) >= KEPT_NODES:
+                self._older, self.recent = self.recent, {}
+            self.recent[node_hash] = node
+
+    def keep_all(self, nodes: Mapping[Hash, bytes]) -> None:
+        """As `keep`, for the nodes of a block at once; if they are too many, for some of them."""
+        small = {name: node for name, node in nodes.items() if len(node) <= KEPT_NODE_BYTES}
+        if len(small) > KEPT_NODES:
+            small = dict(islice(small.items(), KEPT_NODES))
+        if len(self.recent) + len(small) > KEPT_NODES:
+            self._older, self.recent = self.recent, small
+        else:
+            self.recent.update(small)
 
     def forget(self, names: Iterable[Hash]) -> None:
         """Keeps these nodes no longer."""
         for name in names:
-            self._recent.pop(name, None)
+            self.recent.pop(name, None)
             self._older.pop(name, None)

@@ -257,10 +257,12 @@ class ChainStore:
 
         Small nodes are kept in memory, because every lookup of a key reads the nodes at the top of the tree.
         """
-        node = self._nodes.get(node_hash)
+        node = self._nodes.recent.get(node_hash)
         if node is None:
-            node, _ = self.stamped_node(node_hash)
-            self._nodes.keep(node_hash, node)
+            node = self._nodes.get(node_hash)
+            if node is None:
+                node, _ = self.stamped_node(node_hash)
+                self._nodes.keep(node_hash, node)
         return node
 
     def remember(self, ref: BlockRef, written: Written, nodes: Mapping[Hash, bytes]) -> None:
@@ -269,8 +271,7 @@ class ChainStore:
         """
         self._refs.put(ref.id, ref)
         self._written.put(ref.id, written)
-        for node_hash, node in nodes.items():
-            self._nodes.keep(node_hash, node)
+        self._nodes.keep_all(nodes)
 
     def stamped_node(self, node_hash: Hash) -> tuple[bytes, int]:
         """A node, and the order of the block that wrote it last. Raises `CorruptStore` if it is missing."""

@@ -1,5 +1,7 @@
 """Nodes of the state tree in memory: which are kept, and how many."""
 
+import pytest
+
 from engram.node.storage.nodecache import KEPT_NODE_BYTES, KEPT_NODES, NodeCache
 
 
@@ -23,6 +25,17 @@ def test_what_is_read_outlives_what_is_not() -> None:
     kept = sum(cache.get(name(number)) is not None for number in range(1, 3 * KEPT_NODES))
     assert KEPT_NODES // 2 < kept <= 2 * KEPT_NODES
     assert cache.get(name(1)) is None
+
+
+@pytest.mark.parametrize("count", [1, KEPT_NODES - 1, KEPT_NODES + 5])
+def test_the_nodes_of_a_block_are_kept_as_if_one_by_one(count: int) -> None:
+    cache = NodeCache()
+    cache.keep(name(0), b"before")
+    cache.keep_all({name(1 + number): b"node" for number in range(count)} | {name(10**6): bytes(1_000)})
+    assert cache.get(name(0)) == b"before", "a full table is kept beside the new one"
+    assert cache.get(name(1)) == b"node"
+    assert len(cache.recent) <= KEPT_NODES
+    assert cache.get(name(10**6)) is None
 
 
 def test_a_node_that_is_forgotten_is_in_neither_table() -> None:
