@@ -295,6 +295,8 @@ class Chain:
     ) -> _Run:
         """Judges blocks one after the other, in the worker thread; ends behind one that was not taken."""
         run = _Run(head)
+        if len(blocks) > 1:
+            self._importer.ahead(map(_plain, blocks))
         began_s = at_s = self._clock.monotonic()
         for block in blocks:
             header = block.header if isinstance(block, CheckedBlock) else None

@@ -9,7 +9,7 @@ references only.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -164,6 +164,10 @@ class Importer:
             self._remember(name, block, error)
             return Imported(ImportOutcome(ImportStatus.INVALID, name, error.code, str(error)), head)
         return self._commit(ref, block, execution, head, stored)
+
+    def ahead(self, blocks: Iterable[Block]) -> None:
+        """Verifies signatures of blocks that are judged next together: each alone may have few."""
+        self._verifier.ahead(tx for block in blocks for tx in block.transactions)
 
     def revert(self, target: BlockRef, head: BlockRef) -> BlockRef:
         """Takes the best chain back to one of its blocks, which is returned as the new head.
