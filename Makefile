@@ -12,7 +12,7 @@ DOCUMENTS := tests/documents
 BROWSER := tests/browser
 export PYTHON
 
-.PHONY: help demo picture test test-documents test-torch test-browser test-experiments soak search faults simulate bench
+.PHONY: help demo demo-heavy picture test test-documents test-torch test-browser test-experiments soak search faults simulate bench
 .PHONY: scale experiment site check lock clean distclean
 .DEFAULT_GOAL := help
 
@@ -22,6 +22,10 @@ help: ## list the targets
 demo: ## start a network that trains, verifies, freezes and grows a model
 	@scripts/venv
 	@.venv/bin/engram demo $(ARGS)
+
+demo-heavy: ## find and dispute a lie in one row about a network of ten million weights (a minute)
+	@scripts/venv
+	@.venv/bin/engram demo --heavy $(ARGS)
 
 picture: ## play the demonstration and draw the picture of README
 	@scripts/venv

@@ -11,24 +11,29 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from engram.commands.support.errors import DirectoryNotEmpty, DirectoryNotWritable
-from engram.commands.support.options import Command
+from engram.commands.support.options import Command, is_given, refuse_given
 
 if TYPE_CHECKING:
     from engram.participant.demo.play import DemoOptions
     from engram.participant.demo.report import DemoReport
     from engram.participant.demo.stage import Stage
 
+T = TypeVar("T")
+
 PROOF_NAME: Final = "engram-demo.proof"
 """File name of the proof where --keep is not given: beside the --json FILE, or in the current directory."""
+HEAVY_NODES: Final = 2
+"""Node processes of the story with --heavy, where no number is given: each holds the large network."""
 CHAIN_NAME: Final = "engram-demo.chain.json"
 """File name of the chain's spec, beside the proof."""
 
@@ -39,7 +44,8 @@ CHAIN_NAME: Final = "engram-demo.chain.json"
     example="engram demo\n"
     "engram demo --nodes 3 --seed 7 --keep ./demo\n"
     "engram demo --data ~/mnist --json report.json\n"
-    "engram demo --details --picture demo.svg",
+    "engram demo --details --picture demo.svg\n"
+    "engram demo --heavy",
 )
 @click.option(
     "--nodes", type=click.IntRange(1, 16), default=4, show_default=True, help="Node processes to start."
@@ -84,6 +90,17 @@ CHAIN_NAME: Final = "engram-demo.chain.json"
     metavar="FILE",
     help="Write what the end shows as an SVG picture to FILE.",
 )
+@click.option(
+    "--heavy",
+    is_flag=True,
+    help="Play another story instead: a lie in one row about a network of ten million weights, which no node "
+    "computes as a whole, is found and disputed. It takes about a minute.",
+)
+@click.option(
+    "--neurons",
+    type=click.IntRange(16, 16_000),
+    help="With --heavy: hidden neurons of the network. Default: 12700, which makes ten million weights.",
+)
 @click.option("--plain", is_flag=True, help="Print plain lines, without a live display, in a terminal too.")
 def command(
     nodes: int,
@@ -93,6 +110,8 @@ def command(
     json_path: Path | None,
     details: bool,
     picture: Path | None,
+    heavy: bool,
+    neurons: int | None,
     plain: bool,
 ) -> None:
     """Demonstrate the whole protocol on a network of nodes on this machine.
@@ -107,6 +126,8 @@ def command(
 
     The exit status is 65 if anything turns out otherwise than the protocol promises.
     """
+    if not heavy:
+        refuse_given(("neurons",), "is for --heavy")
     if json_path is not None and not json_path.parent.is_dir():
         raise click.BadParameter(f"{json_path.parent} is not a directory", param_hint="--json")
     if picture is not None and not picture.parent.is_dir():
@@ -115,10 +136,14 @@ def command(
     from engram.node.process import use_one_blas_thread
 
     use_one_blas_thread()
+    if heavy:
+        refuse_given(("data", "details", "picture"), "is not for --heavy")
+        _play_heavy(nodes if is_given("nodes") else HEAVY_NODES, seed, keep, json_path, neurons)
+        return
     from engram.commands.support.demo_screen import screen, show_report
     from engram.participant.demo.play import DemoOptions
 
-    to_stderr = json_path is not None and str(json_path) == "-"
+    to_stderr = str(json_path) == "-"
     beside = Path.cwd() if json_path is None or to_stderr else json_path.parent.resolve()
     if keep is None and not os.access(beside, os.W_OK):
         raise DirectoryNotWritable(
@@ -163,6 +188,27 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+def _play_heavy(
+    nodes: int, seed: int, keep: Path | None, json_path: Path | None, neurons: int | None
+) -> None:
+    """Plays the story of a disputed lie, and prints a line for each thing that happens."""
+    from engram.participant.demo.heavy import NEURONS, HeavyOptions, HeavyReport, play_heavy
+
+    begun, to_stderr = time.monotonic(), str(json_path) == "-"
+
+    def say(who: str, line: str) -> None:
+        click.echo(f"{time.monotonic() - begun:6.1f} s  {who}: {line}", err=to_stderr)
+
+    async def play(folder: Path) -> HeavyReport:
+        return await play_heavy(HeavyOptions(folder, nodes, seed, neurons or NEURONS), say)
+
+    with _folder(keep) as folder:
+        report = _interruptible(lambda: play(folder))
+    if json_path is not None:
+        with click.open_file(str(json_path), "w") as stream:
+            stream.write(json.dumps(report.to_json(), indent=2) + "\n")
+
+
 def _save_proof(report: DemoReport, folder: Path) -> None:
     """Moves proof and spec out of the temporary directory, replacing those of an earlier demonstration."""
     assert report.proof is not None, "the demonstration ends with a proof"
@@ -173,18 +219,23 @@ def _save_proof(report: DemoReport, folder: Path) -> None:
 
 
 def _play(options: DemoOptions, stage: Stage) -> DemoReport:
-    """Plays the demonstration and returns its report. SIGTERM ends it as Ctrl-C does."""
-    import asyncio
-
+    """Plays the demonstration and returns its report."""
     from engram.participant.demo.play import play_demo
 
-    async def play() -> DemoReport:
+    return _interruptible(lambda: play_demo(options, stage))
+
+
+def _interruptible(play: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Runs a story to its end. SIGTERM ends it as Ctrl-C does."""
+    import asyncio
+
+    async def run() -> T:
         task = asyncio.current_task()
         assert task is not None, "a coroutine runs inside of a task"
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await play_demo(options, stage)
+        return await play()
 
     try:
-        return asyncio.run(play())
+        return asyncio.run(run())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None

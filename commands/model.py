@@ -17,6 +17,7 @@ from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column, short
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import accuracy, mean_loss
+from engram.library.claim_words import claim_words
 from engram.participant.coins import format_coins
 
 
@@ -86,6 +87,7 @@ def show(session: CommandSession, model: str | None) -> None:
         "frozen": result["frozen"],
         "freezes at": f"a loss of {result['threshold_ppm'] / PPM:g} * ln(classes) a row",
         "policy": Policy(result["policy"]).name.lower(),
+        "scores": claim_words(result["claims"]),
         "founder": result["founder"],
         "members": list(result["members"]),
         "witnesses": [_witness(witness) for witness in result["witnesses"]],

@@ -15,7 +15,7 @@ import click
 from engram.commands.support.completion import complete_keys
 from engram.commands.support.founding import yes_option
 from engram.commands.support.lookup import model_argument
-from engram.commands.support.model_options import ASSUMED, claim_words, refuse_unused, with_model_options
+from engram.commands.support.model_options import refuse_unused, with_model_options
 from engram.commands.support.odds import founding_words, memory_odds, plain_odds
 from engram.commands.support.options import Command, is_given, refuse_given, with_key, with_session
 from engram.commands.support.param_types import WINDOW_LENGTHS
@@ -32,6 +32,7 @@ from engram.commands.support.round_fields import CALENDAR, calendar_fields, kind
 from engram.commands.support.selecting import SELECTION, memory_option, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS
+from engram.library.claim_words import ASSUMED, claim_words
 from engram.participant.coins import format_coins
 from engram.participant.finding import find_model
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engram.library.claim_words import claim_words
 from engram.library.proof_words import witness_words
 from engram.node.amounts import NO_WORK, accuracy, mean_loss
 
@@ -83,6 +84,7 @@ def _model(known: Mapping[str, Any]) -> dict[str, Any]:
             "opener of its round": known["opener"],
             "one key": _one_key(known),
             "classes": known["classes"],
+            "its scores": claim_words(known["claims"]),
             "hidden neurons": [
                 f"{each['neurons']:,} since version {each['version']}, by {each['author']}"
                 for each in known["lineage"]

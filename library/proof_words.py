@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from engram.library.claim_words import not_computed
 from engram.node.amounts import accuracy, mean_loss
 from engram.participant.short_ids import short
 from engram.primitives.keys import format_address
@@ -64,6 +66,7 @@ def facts(report: ProofReport) -> dict[str, Any]:
         "root": version.root.hex(),
         "parent_root": version.parent.hex(),
         "classes": report.network.spec.classes,
+        "claims": None if model.claims is None else asdict(model.claims),
         "author": _address(report, version.author),
         "halves": [_address(report, half.author) for half in _halves(version)],
         "opener": None if round_ is None else _address(report, round_.opener),
@@ -165,6 +168,7 @@ def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
             "the proof does not show with which version that began: a later version may have changed the "
             "weights of this one. Ask for a proof at a block after which the version was the current one."
         )
+    said += not_computed(known)
     if known["version"] and (dependent := _dependence(known["witnesses"])):
         said.append(dependent)
     if any(item["version"] < known["version"] for item in known["lineage"]):

@@ -19,7 +19,7 @@ from engram.node.epochs import in_epoch
 from engram.participant.claiming import Claims, Telling, decided, truly
 from engram.participant.committing import ADMITTED, Commitments
 from engram.participant.deciders import why_opener_decides
-from engram.participant.epoch_reports import IN_WORDS, NOT_WORTH, SAT_OUT, EpochReport
+from engram.participant.epoch_reports import CLAIMED, IN_WORDS, NOT_WORTH, SAT_OUT, EpochReport
 from engram.participant.errors import (
     BondAboveLimit,
     FeeAboveLimit,
@@ -83,6 +83,8 @@ class Author:
         self._strategy = strategy
         self._report = report
         self._commitments = Commitments(wallet, self.view, journal)
+        self._claiming = False
+        """Whether no node computes the losses in the round that is played."""
         self._claims = Claims(wallet, self.view, telling, engine)
         self._limits = limits or Limits()
         self._epochs = epochs
@@ -107,6 +109,7 @@ class Author:
         self._warns = True
         reports: list[EpochReport] = []
         round_ = await self.view.get(Round, round_id)
+        self._claiming = (await self.view.get(Model, round_.model)).claims is not None
         standing = await self.view.updates_of(round_, self.wallet.key.address)
         before = any(isinstance(update, Candidate) for update in standing)
         try:
@@ -249,13 +252,9 @@ class Author:
         Raises `BondAboveLimit`, `FeeAboveLimit`, `InsufficientBalance`, and what `check_update` raises.
         """
         task = await self.task(round_, epoch)
-        self._report(
-            Notice(
-                f"{in_epoch(epoch)}: version {round_.version} is verified, its loss is the one on record",
-                "verified",
-                epoch=epoch,
-            )
-        )
+        found = "its rows are those on record" if self._claiming else "its loss is the one on record"
+        text = f"{in_epoch(epoch)}: version {round_.version} is verified, {found}"
+        self._report(Notice(text, "verified", epoch=epoch))
         draft = await self._trained(task)
         if draft is None:
             return SAT_OUT
@@ -374,8 +373,9 @@ class Author:
 
     def _told(self, report: EpochReport, reason: Exception | None = None) -> EpochReport:
         """Reports what came of an epoch, in the words of `reason` if an error kept the update out."""
-        words = IN_WORDS.get(report.code, "the reveal was refused")
         admitted = report.code == ADMITTED
+        words = IN_WORDS.get(report.code, "the reveal was refused")
+        words = CLAIMED if admitted and self._claiming else words
         code = "" if admitted else f" [{report.code}]"
         text = f"{in_epoch(report.epoch)}: {words if reason is None else reason}{code}"
         event = "admitted" if admitted else "epoch_ended"

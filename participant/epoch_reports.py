@@ -13,6 +13,8 @@ SAT_OUT: Final = "sat_out"
 """Code of an epoch for which the strategy proposed nothing."""
 NOT_WORTH: Final = "not_below_baseline"
 """Code of an epoch for which the strategy proposed nothing that can become a candidate."""
+CLAIMED: Final = "the update is a candidate, with the loss that its rows are claimed to have"
+"""What `ADMITTED` means where no node has computed the loss."""
 IN_WORDS: Final = {
     ADMITTED: "every node has verified the loss, and the update is a candidate",
     NO_IMPROVEMENT: "the loss is not below the baseline on the revealed parts; nothing is lost but the entry",

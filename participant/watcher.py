@@ -293,7 +293,7 @@ class Watcher:
         elif count > watched.told:
             watched.told = count
             self.checked_claims += whole
-            text = f"true on all {count} parts" if whole else f"true on {count} parts so far"
+            text = f"true on all {_parts(count)}" if whole else f"true on the first {_parts(count)}"
             self._tell(round_, watched, f"{text} ({seconds:.1f} s)", "claim_true", whole=whole, **facts)
 
     def _tell_decided(self, round_: Round, watched: _Watched, status: ClaimStatus) -> None:
@@ -312,3 +312,7 @@ class Watcher:
         place = {"round": round_.id.hex(), "model": round_.model.hex(), "epoch": candidate.epoch}
         name = f"round {short(round_.id.hex())}, {in_epoch(candidate.epoch)}, claim of {author}"
         self._report(Notice(f"{name}: {text}", event, **place, author=author, **facts))
+
+
+def _parts(count: int) -> str:
+    return "part" if count == 1 else f"{count} parts"

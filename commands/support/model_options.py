@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import click
@@ -18,12 +18,6 @@ POLICIES: Final = ("strict", "gated", "relative")
 """Names of `LossKind` and `Policy`: written out, so that help needs no numpy."""
 ACTIVATIONS: Final = ("relu", "square")
 VERIFICATIONS: Final = ("everyone", "disputed")
-ASSUMED: Final = (
-    "authors claim their scores, and a node computes only what somebody disputes and what an audit draws: a "
-    "version is right if within the dispute window one honest watcher (`engram watch`) recomputes each claim "
-    "and one honest miner takes its dispute into a block"
-)
-"""What is assumed of a model with disputed claims."""
 
 _OPTIONS: Final = (
     click.option(
@@ -163,14 +157,6 @@ def with_model_options(function: Function) -> Function:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
-
-
-def claim_words(claims: Mapping[str, int]) -> str:
-    """How the scores of a model are verified on which authors claim them; `claims` are its `ClaimTerms`."""
-    return (
-        f"authors claim scores, anyone may dispute them for {claims['window']} ticks, "
-        f"{claims['audited']} chunks are audited"
-    )
 
 
 def refuse_unused(verification: str) -> None:

@@ -15,6 +15,7 @@ from engram.nn.tensor import Explicit
 from engram.primitives.keys import format_address
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.additions import GrowUpdate, Half, SegmentSources
+from engram.statemachine.claimterms import ClaimTerms
 from engram.statemachine.rounds.records import GroupScore, Round, RoundKind
 from tests.support.proof_chain import (
     AUTHOR,
@@ -288,3 +289,19 @@ def test_whether_the_version_is_frozen_is_said(
     assert ("The version was frozen" in proved) is (frozen is True)
     assert ("The version was not frozen" in proved) is (frozen is False)
     assert ("Whether version 1 was frozen" in unproved) is (frozen is None)
+
+
+def test_what_was_claimed_is_not_said_to_have_been_computed() -> None:
+    checked = report()
+    words = "every node computes every score"
+    assert words in str(record_fields(facts(checked)))
+    assert "claimed row by row" not in said(checked)[1]
+    claimed = replace(checked, model=replace(checked.model, claims=ClaimTerms(window=30, audited=4)))
+    unproved = said(claimed)[1]
+    assert "Not every node computed this: it was claimed row by row" in unproved
+    assert "could be disputed for 30 ticks, and 4 chunks of rows" in unproved
+    assert "one honest watcher" in unproved
+    assert "one honest miner" in unproved
+    assert words not in str(record_fields(facts(claimed)))
+    founded = replace(claimed, version=replace(claimed.version, number=0))
+    assert "claimed row by row" not in said(founded)[1], "nobody has measured version 0"
