@@ -61,9 +61,10 @@ class _Time(click.ParamType[int]):
 )
 @click.option(
     "--chain",
-    type=click.Choice(("local", "consortium", "dev", "test", "main")),
+    type=click.Choice(("local", "consortium", "cluster", "dev", "test", "main")),
     help="A chain that Engram knows. Default: local, a new chain for this machine. consortium is a new chain "
-    "for institutions that know each other, dev one for development, whose blocks cost no work.",
+    "for institutions that know each other, cluster the same for nodes with a graphics card, dev one for "
+    "development, whose blocks cost no work.",
 )
 @click.option(
     "--spec",
@@ -109,7 +110,7 @@ def command(
         raise click.UsageError("give either --chain or --spec, not both", click.get_current_context())
     if (spec is not None or chain in ("test", "main")) and (allocations or genesis_time_ms is not None):
         raise click.UsageError(
-            "--allocate and --genesis-time are for a new chain: local, consortium or dev",
+            "--allocate and --genesis-time are for a new chain: local, consortium, cluster or dev",
             click.get_current_context(),
         )
     session = CommandSession(as_json=as_json, data_dir=data_dir)

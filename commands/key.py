@@ -31,7 +31,7 @@ NEW_PASSPHRASE: Final = "ENGRAM_NEW_PASSPHRASE"
 _KEY = click.argument("name", shell_complete=complete_keys)
 _CHAIN = click.option(
     "--chain",
-    type=click.Choice(("local", "consortium", "dev", "test", "main")),
+    type=click.Choice(("local", "consortium", "cluster", "dev", "test", "main")),
     help="The chain whose addresses the key has, for a directory that holds no chain yet.",
 )
 _TEXT = (

@@ -256,6 +256,18 @@ def consortium(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> Cha
     return _with_allocations(replace(preset, genesis_time_ms=genesis_time_ms), allocations)
 
 
+def cluster(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpec:
+    """As `consortium`, for nodes with a graphics card: 200 times the multiply-accumulates in a block.
+
+    A card with 1.7·10^12 of them a second judges a full block in a tenth of the block time. No card reads
+    bytes faster, so reading is charged 200 times as much. Raises as `consortium` does.
+    """
+    spec = consortium(allocations, genesis_time_ms)
+    networks = NetworkLimits(max_neurons=1_048_576, max_macs_per_row=1_000_000_000)
+    rules = replace(spec.rules, networks=networks, macs_per_loaded_byte=25_600)
+    return replace(spec, name="cluster", hrp="geng", rules=_with_macs(rules, 10**13))
+
+
 def local(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpec:
     """A chain for one machine: half-second blocks and short windows, so that a round takes half a minute.
 
@@ -282,7 +294,9 @@ def dev(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpec:
 
 PUBLIC_CHAINS: Final = MappingProxyType({"main": main, "test": test})
 """Presets that are one chain each."""
-NEW_CHAINS: Final = MappingProxyType({"dev": dev, "local": local, "consortium": consortium})
+NEW_CHAINS: Final = MappingProxyType(
+    {"dev": dev, "local": local, "consortium": consortium, "cluster": cluster}
+)
 """Presets that make a new chain of the coins at genesis and its time."""
 
 

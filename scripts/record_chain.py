@@ -203,6 +203,7 @@ def record_genesis() -> None:
         chainspec.main(),
         chainspec.test(),
         chainspec.consortium(allocations, GENESIS_MS),
+        chainspec.cluster(allocations, GENESIS_MS),
         local(allocations, GENESIS_MS),
     )
     vector = {

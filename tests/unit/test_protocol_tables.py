@@ -156,7 +156,10 @@ def bound(text: str, known: dict[str, int], absent: int) -> int:
     return known[base] if base in known else int(base) ** int(exponent or 1)
 
 
-PRESETS = (chainspec.main(), chainspec.test(), chainspec.consortium((), 0), chainspec.local((), 0))
+PRESETS = (
+    *(chainspec.main(), chainspec.test()),
+    *(make((), 0) for make in (chainspec.consortium, chainspec.cluster, chainspec.local)),
+)
 
 
 @pytest.mark.parametrize("spec", PRESETS)

@@ -135,7 +135,9 @@ def test_keys_are_made_before_there_is_a_chain(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cheap")
-@pytest.mark.parametrize(("chain", "hrp"), [("main", "eng"), ("test", "teng"), ("consortium", "ceng")])
+@pytest.mark.parametrize(
+    ("chain", "hrp"), [("main", "eng"), ("test", "teng"), ("consortium", "ceng"), ("cluster", "geng")]
+)
 def test_a_key_for_each_chain(tmp_path: Path, chain: str, hrp: str) -> None:
     owner = Shell(tmp_path, {"ENGRAM_PASSPHRASE": "x"})
     made = owner.json("key", "import-seed", "a", "--chain", chain, typed=SEED_HEX)

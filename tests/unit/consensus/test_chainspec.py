@@ -25,12 +25,21 @@ from engram.consensus.chainspec import (
     spec_id,
 )
 from engram.consensus.errors import BadSpec
+from engram.nn.layers import DenseRelu, Output
+from engram.nn.spec import NetworkSpec
+from engram.nn.spec import check_spec as check_network
+from engram.node.compactblocks import MAX_CARRIED_BYTES
 from engram.primitives.errors import CodecError
 from engram.primitives.keys import format_address
 from engram.primitives.schema import RecordSchema, record
+from engram.statemachine.additions import TrainUpdate
+from engram.statemachine.claimterms import ClaimTerms
 from engram.statemachine.errors import BadRules
+from engram.statemachine.rounds.claims import audited_rows
 from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import network_macs
 from engram.statemachine.transactions import TX_TYPES
+from tests.support.round_samples import a_model
 
 ALICE, BOB = bytes([1]) * 20, bytes([2]) * 20
 ALLOCATIONS = (Allocation(BOB, 7), Allocation(ALICE, 5))
@@ -44,7 +53,11 @@ def institutions() -> ChainSpec:
     return chainspec.consortium((Allocation(ALICE, 5),), 1_700_000_000_000)
 
 
-@pytest.mark.parametrize("preset", [main, chainspec.test, institutions, example])
+def cards() -> ChainSpec:
+    return chainspec.cluster((Allocation(ALICE, 5),), 1_700_000_000_000)
+
+
+@pytest.mark.parametrize("preset", [main, chainspec.test, institutions, cards, example])
 def test_a_spec_survives_its_file(preset: Callable[[], ChainSpec]) -> None:
     assert load_spec(dump_spec(preset())) == preset()
 
@@ -64,15 +77,16 @@ def test_presets_differ_in_every_name_that_users_meet() -> None:
         institutions(),
         example(),
         chainspec.dev(ALLOCATIONS, 1_700_000_000_000),
+        cards(),
     ]
-    assert [spec.name for spec in specs] == ["main", "test", "consortium", "local", "dev"]
-    assert [spec.hrp for spec in specs] == ["eng", "teng", "ceng", "leng", "deng"]
-    assert len({chain_id(spec) for spec in specs}) == 5
+    assert [spec.name for spec in specs] == ["main", "test", "consortium", "local", "dev", "cluster"]
+    assert [spec.hrp for spec in specs] == ["eng", "teng", "ceng", "leng", "deng", "geng"]
+    assert len({chain_id(spec) for spec in specs}) == 6
     assert [spec.name for spec in specs if not has_work(spec)] == ["dev"]
 
 
 def test_a_full_block_costs_the_same_in_whatever_respect_it_is_full() -> None:
-    for spec in (main(), chainspec.test(), institutions(), example()):
+    for spec in (main(), chainspec.test(), institutions(), cards(), example()):
         rules, fees = spec.rules, spec.rules.fees
         by_bytes = rules.max_body_bytes * fees.per_byte
         assert by_bytes <= rules.max_block_macs // fees.macs_per_spark <= by_bytes * 103 // 100
@@ -88,6 +102,20 @@ def test_institutions_and_strangers_need_more_rows_than_one_machine() -> None:
 
 def test_presets_have_every_transaction_type_from_genesis_on() -> None:
     assert active_types(main()) == tuple((kind, 0) for kind in sorted(TX_TYPES))
+
+
+def test_a_card_has_more_work_to_do_and_no_more_to_read() -> None:
+    more, less = cards().rules, institutions().rules
+    assert more.max_block_macs == 10**13
+    ratio = more.macs_per_loaded_byte // less.macs_per_loaded_byte
+    assert more.max_block_macs // less.max_block_macs - ratio in range(-10, 10)
+    assert more.max_body_bytes == less.max_body_bytes <= MAX_CARRIED_BYTES, "as much as peers carry"
+    heavy = NetworkSpec(
+        784, 10, (), (DenseRelu(1, 0, 784, 12_700, 9, 8, 8),), (Output(1, 0, 12_700, 0, 10, 0, 8),)
+    )
+    check_network(heavy, more.networks)
+    rows = audited_rows(replace(a_model(), claims=ClaimTerms(30, 8)), [1_000])[1]
+    assert network_macs(more, TrainUpdate(heavy, (), ()), rows) < more.max_block_macs // 2
 
 
 def test_local_is_quick() -> None:

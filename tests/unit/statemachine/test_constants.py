@@ -54,7 +54,10 @@ def test_a_price_rises_by_an_eighth_with_each_step_and_rounds_up_once(
 
 @pytest.mark.parametrize(
     "preset",
-    [chainspec.main(), chainspec.test(), chainspec.consortium((), 0), local((), 0)],
+    [
+        *(chainspec.main(), chainspec.test(), chainspec.consortium((), 0)),
+        *(chainspec.cluster((), 0), local((), 0)),
+    ],
     ids=lambda spec: spec.name,
 )
 def test_a_full_block_costs_the_same_by_count_by_bytes_and_by_macs(preset: ChainSpec) -> None:
