@@ -91,13 +91,19 @@ class EventHub:
 
     def publish(self, topic: str, value: Any) -> None:
         """Queues an event, which consists of JSON values, for every subscriber of `topic`."""
-        assert topic in TOPICS, f"services publish the topics of this list, not {topic}"
+        if not self.hears(topic):
+            return
         event = PublishedEvent(topic, value)
         found = [each for each in self._subscriptions if topic in each.topics and each.offer(event)]
         if found:
             if not self._asleep:
                 asyncio.get_running_loop().call_soon(self._wake_some)
             self._asleep.extend(found)
+
+    def hears(self, topic: str) -> bool:
+        """Whether anybody has subscribed to a topic. If not, its events need not be made."""
+        assert topic in TOPICS, f"services publish the topics of this list, not {topic}"
+        return any(topic in each.topics for each in self._subscriptions)
 
     def subscribe(self, topics: frozenset[str]) -> Subscription:
         """The events of `topics` from this moment on, until `unsubscribe` is called."""

@@ -97,23 +97,11 @@ class EventFeed:
         self._hub.publish("transactions", event)
 
     async def _publish(self, change: HeadChanged) -> None:
-        head = change.head
         findings = await self._threads.run(self._examine, change)
         if change.disconnected and change.connected:
             self._metrics.reorganised(len(change.disconnected))
-        self._hub.publish(
-            "heads",
-            {
-                "height": head.height,
-                "id": head.id.hex(),
-                "state_root": head.state_root.hex(),
-                "timestamp_ms": head.header.timestamp_ms,
-                "ticks": findings.clock.ticks,
-                "exponent": findings.clock.exponent,
-                "connected": [ref.id.hex() for ref in change.connected],
-                "disconnected": [ref.id.hex() for ref in change.disconnected],
-            },
-        )
+        if self._hub.hears("heads"):
+            self._hub.publish("heads", _head(change, findings.clock))
         self._metrics.verified_macs += findings.macs
         self._log.head_changed(change, len(findings.transactions))
         self._log.versions_made(findings.versions)
@@ -184,6 +172,20 @@ class EventFeed:
         """
         database, state = self._chain.store.database, self._chain.state()
         return {model.open_round for model in records(database, state, Model)} - {ZERO_HASH}
+
+
+def _head(change: HeadChanged, clock: RoundClock) -> dict[str, Any]:
+    head = change.head
+    return {
+        "height": head.height,
+        "id": head.id.hex(),
+        "state_root": head.state_root.hex(),
+        "timestamp_ms": head.header.timestamp_ms,
+        "ticks": clock.ticks,
+        "exponent": clock.exponent,
+        "connected": [ref.id.hex() for ref in change.connected],
+        "disconnected": [ref.id.hex() for ref in change.disconnected],
+    }
 
 
 def _transaction(name: Hash, status: str, code: str, height: int | None) -> dict[str, Any]:

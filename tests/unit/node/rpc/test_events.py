@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engram.node.rpc.events import QUEUE_EVENTS, WOKEN_AT_ONCE, EventHub
+from engram.node.rpc.events import QUEUE_EVENTS, TOPICS, WOKEN_AT_ONCE, EventHub
 
 
 async def test_a_subscriber_hears_its_topics_in_order() -> None:
@@ -51,6 +51,15 @@ def test_nothing_is_kept_for_those_who_left() -> None:
     for number in range(QUEUE_EVENTS + 5):
         hub.publish("heads", number)
     assert not subscription.dropped
+
+
+def test_who_makes_events_can_ask_whether_anybody_listens() -> None:
+    hub = EventHub()
+    subscription = hub.subscribe(frozenset({"heads", "rounds"}))
+    assert [topic for topic in TOPICS if hub.hears(topic)] == ["heads", "rounds"]
+    hub.publish("peers", object())
+    hub.unsubscribe(subscription)
+    assert not any(map(hub.hears, TOPICS))
 
 
 def test_a_topic_that_nobody_declared_is_a_bug() -> None:
