@@ -14,6 +14,7 @@ from engram.participant.epoch_reports import EpochReport
 from engram.participant.strategies import Plan, grow_draft, honest
 from engram.participant.task import Draft, Strategy, Task
 from engram.participant.uniting import joint
+from engram.participant.verification import Disputed
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
@@ -61,9 +62,9 @@ def author(
     return play
 
 
-async def a_round_of_growth(stage: Stage, epochs: int) -> Hash:
-    """A round for two new classes on a frozen model of two."""
-    founding = await stage.begin(small_round(digits(1, 0, 1)), small_model())
+async def a_round_of_growth(stage: Stage, epochs: int, claimed: Disputed | None = None) -> Hash:
+    """A round for two new classes on a frozen model of two, whose scores may be claimed."""
+    founding = await stage.begin(small_round(digits(1, 0, 1)), small_model(verification=claimed))
     ended = await stage.finish(founding, {"alice": learner(2, 0, 1)})
     plan = small_round(digits(1, *CLASSES), rows=48, new_classes=2, epochs=epochs, neurons=16)
     return await stage.begin(plan, ended.round.model)
@@ -112,3 +113,20 @@ async def test_who_finds_nobody_to_unite_with_sits_out(tmp_path: Path) -> None:
         ended = await stage.finish(round_id, {}, alice=author(stage, round_id, leaning(2, 0), alone))
         assert [report.code for report in alone] == ["candidate_admitted", "sat_out", "sat_out"]
         assert ended.round.winner == ALICE.address
+
+
+async def test_halves_and_their_union_are_claimed_confirmed_and_paid(tmp_path: Path) -> None:
+    """A union is confirmed after its halves, whoever of the three claims first."""
+    async with running_stage(tmp_path) as stage:
+        round_id = await a_round_of_growth(stage, epochs=2, claimed=Disputed(audited=2))
+        told: list[EpochReport] = []
+        ended = await stage.finish(
+            round_id,
+            {},
+            alice=author(stage, round_id, leaning(2, LEAN), told),
+            bob=author(stage, round_id, leaning(4, -LEAN), told),
+        )
+        assert ended.round.status == RoundStatus.DECIDED
+        assert {half.author for half in ended.round.best[1].halves} == {ALICE.address, BOB.address}
+        confirmed = [notice for notice in stage.said if notice.event == "claim_confirmed"]
+        assert sorted(notice.facts["epoch"] for notice in confirmed)[-3:] == [0, 0, 1]

@@ -140,3 +140,20 @@ async def test_models_that_are_not_named_are_not_watched(tmp_path: Path) -> None
             carol=watching(stage, round_id, said, models=[bytes(32)]),
         )
         assert said == []
+
+
+async def test_a_watcher_and_an_author_outlast_a_node_that_starts_again(tmp_path: Path) -> None:
+    """Also of a node that forgets what waited: claims, dispute and confirmation are handed in again."""
+    said: list[Notice] = []
+    async with begun(tmp_path) as (stage, round_id):
+        stage.restart_for_everything()
+        ended = await stage.finish(
+            round_id,
+            {},
+            alice=playing(stage, round_id, 2, flattering(1, 9)),
+            bob=playing(stage, round_id, 3),
+            carol=watching(stage, round_id, said),
+        )
+        assert ended.round.winner == BOB.address
+        assert [notice.event for notice in said].count("claim_refuted") == 1
+        assert stage.restarts >= 6

@@ -33,9 +33,18 @@ const SENTENCES = {
     loss(tx.payload.loss), " over all rows",
   ],
   reveal_sealed: (tx) => ["opens a sealed part of round ", round(tx)],
-  score_update: (tx) => [
+  score_update: (tx) => tx.payload.claimed ? [
+    "claims the scores of an update in round ", round(tx), " on ", many(tx.payload.parts.length, "part"),
+  ] : [
     "has an update of ", link("account", tx.payload.author), " in round ", round(tx), " scored on ",
     many(tx.payload.parts.length, "part"),
+  ],
+  dispute_claim: (tx) => [
+    "disputes a chunk of what ", link("account", tx.payload.author), " claims in round ", round(tx),
+  ],
+  confirm_update: (tx) => [
+    "confirms what ", link("account", tx.payload.author), " claims in round ", round(tx), ", with ",
+    many(tx.payload.chunks.length, "audited chunk"),
   ],
   advance_round: (tx) => ["carries out what is due in round ", round(tx)],
   withdraw: (tx) => [
@@ -86,8 +95,9 @@ export function standing(status, code) {
 const AMOUNTS = new Set(["bond_burned", "bond_returned", "pot_carried", "rewards_claimed", "upload_failed"]);
 const LOSSES = new Set(["candidate_admitted", "no_improvement"]);
 const ROUNDS = new Set([
-  "bond_burned", "bond_returned", "bounty_paid", "candidate_admitted", "no_improvement", "part_revealed",
-  "part_sealed", "parts_drawn", "pot_carried", "round_ended", "round_opened", "sealed_opened",
+  "bond_burned", "bond_returned", "bounty_paid", "candidate_admitted", "claim_confirmed", "claim_refuted",
+  "no_improvement", "part_revealed", "part_sealed", "parts_drawn", "pot_carried", "round_ended",
+  "round_opened", "sealed_opened",
   "update_committed", "update_judged", "update_scored",
 ]);
 const MODELS = new Set([

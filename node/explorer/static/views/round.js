@@ -163,7 +163,7 @@ function standing({ reasons }) {
 function shown(round, verdict, candidate, claim) {
   const scored = round.terms.rows * round.terms.validation;
   const groups = verdict.groups.map((group, side) =>
-    group.rows ? [`Loss on the ${SIDES[side]}`, proved(group)] : ["", null],
+    group.rows ? [`Loss on the ${SIDES[side]}`, proved(group, claim)] : ["", null],
   );
   const shares = verdict.earned.map((each) => [
     coins(each.amount),
@@ -180,7 +180,9 @@ function shown(round, verdict, candidate, claim) {
   );
 }
 
-function proved(group) {
+/** What a group of unseen rows says of an update; of a claim that is not confirmed, what its author says. */
+function proved(group, claim) {
+  if (claim && claim.status !== "confirmed") return `${loss(group.loss, group.rows)}, as claimed`;
   const words = group.proves_harm
     ? "harm is proved"
     : group.proves_gain
