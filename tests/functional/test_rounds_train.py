@@ -1,11 +1,15 @@
 """TRAIN rounds from the opening to the version: who wins, who is paid what, what the model remembers."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from engram.nn.engine import Frozen, NumpyEngine
 from engram.nn.fixed import Int64Array
-from engram.nn.network import Features
+from engram.nn.gemm import FLOATS
+from engram.nn.parameters import Parameters
+from engram.nn.spec import NetworkSpec
 from engram.primitives.keys import PrivateKey
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, NamedWitness, Reputation, ScoreEntry
@@ -14,7 +18,7 @@ from engram.statemachine.rounds.candidates import OwnerGroup
 from engram.statemachine.rounds.judging import TABLE_SLACK
 from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.rounds.terms import entry_of
-from engram.statemachine.scoring import AnyNetwork, Scorer
+from engram.statemachine.scoring import Scorer
 from tests.support.rounds import (
     ALICE,
     BOB,
@@ -39,23 +43,26 @@ def baseline_of(play: Play) -> int:
     return sum(part.old_loss for part in play.round.unseen) - TABLE_SLACK * 8 * len(play.round.unseen)
 
 
-class CountingScorer(Scorer):
-    """Counts how often it runs a network over a part."""
+@dataclass(frozen=True)
+class CountingEngine(NumpyEngine):
+    """Counts how often it runs a network over rows."""
 
-    runs = 0
+    runs: list[NetworkSpec] = field(default_factory=list)
 
-    def logits(self, network: AnyNetwork, features: Features) -> Int64Array:
-        CountingScorer.runs += 1
-        return super().logits(network, features)
+    def logits(
+        self, spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: Frozen
+    ) -> Int64Array:
+        self.runs.append(spec)
+        return super().logits(spec, parameters, peaks, start)
 
 
 def test_version_t_runs_once_over_a_part_that_opens_because_it_is_charged_once() -> None:
     play = Play()
     play.ok(play.found())
-    play.ledger.scorer = CountingScorer()
-    before = CountingScorer.runs
+    engine = CountingEngine("counting", FLOATS)
+    play.ledger.scorer = Scorer(engine=engine)
     play.reveal_validation()
-    assert CountingScorer.runs == before + 1
+    assert len(engine.runs) == 1
 
 
 def test_the_lowest_share_becomes_the_next_version() -> None:

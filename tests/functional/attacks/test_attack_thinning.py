@@ -136,7 +136,7 @@ def test_where_all_witnesses_are_one_side(
     fails(lambda: rows_that_cannot_be_lost(fondness, aliases))
 
 
-def all_old_rows(rules: object, round_: Round) -> tuple[int, int]:
+def all_old_rows(rules: object, round_: Round, candidate: object) -> tuple[int, int]:
     """The old rule: rows that nobody can lose count, too."""
     found = [0, 0]
     for part in round_.unseen:
