@@ -11,8 +11,9 @@ An event is published only after the change: a client that calls an RPC method o
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from engram.node.chain.chain import Chain, HeadChanged
 from engram.node.concurrency import ReaderThreads
@@ -33,6 +34,11 @@ from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.records import Round, RoundStatus
 
 R = TypeVar("R", bound=Record)
+
+TOLD_AT_ONCE: Final = 64
+"""Behind so many events of transactions the event loop does other things: one change of the head may bring
+the transactions of many blocks.
+"""
 
 
 @dataclass
@@ -106,8 +112,10 @@ class EventFeed:
         self._log.head_changed(change, len(findings.transactions))
         self._log.versions_made(findings.versions)
         self._log.rounds_changed(findings.rounds)
-        for event in findings.transactions:
+        for place, event in enumerate(findings.transactions, 1):
             self._transaction_moved(event)
+            if place % TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
         for topic, events in (("versions", findings.versions), ("rounds", findings.rounds)):
             for event in events:
                 self._hub.publish(topic, event)
