@@ -105,6 +105,10 @@ class Watcher:
         Raises `NodeUnreachable` when the client gives up.
         """
 
+        count = None if self._models is None else len(self._models)
+        which = "every model" if count is None else "one model" if count == 1 else f"{count} models"
+        self._report(Notice(f"watching {which} whose scores are claimed", "watching"))
+
         async def look() -> bool | None:
             await self.look()
             if until is None or (await self.view.get(Round, until)).status == RoundStatus.OPEN:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -45,3 +49,18 @@ def test_a_watcher_looks_once_at_what_is_claimed(shell: Shell) -> None:
     ]
     assert "false claims" in shell.run(*words).stdout
     assert shell.error("watch", "--once", "--models", "0" * 12, "--key", "bob") == (65, "id_not_found")
+
+
+def test_a_watcher_stops_when_it_is_told_to(shell: Shell) -> None:
+    words = [sys.executable, "-m", "engram.cli", "watch", "--json", "--key", "bob"]
+    words += ["--data-dir", str(shell.data_dir)]
+    env = {**os.environ, **{name: value for name, value in shell.environment.items() if value is not None}}
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    ) as running:
+        assert running.stdout is not None
+        assert json.loads(running.stdout.readline())["event"] == "watching"
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate()
+    assert running.returncode == 130
+    assert "Traceback" not in said

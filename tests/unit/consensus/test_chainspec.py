@@ -36,6 +36,7 @@ from engram.statemachine.additions import TrainUpdate
 from engram.statemachine.claimterms import ClaimTerms
 from engram.statemachine.errors import BadRules
 from engram.statemachine.rounds.claims import audited_rows
+from engram.statemachine.rounds.update import reading_macs
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import network_macs
 from engram.statemachine.transactions import TX_TYPES
@@ -113,9 +114,13 @@ def test_a_card_has_more_work_to_do_and_no_more_to_read() -> None:
     heavy = NetworkSpec(
         784, 10, (), (DenseRelu(1, 0, 784, 12_700, 9, 8, 8),), (Output(1, 0, 12_700, 0, 10, 0, 8),)
     )
-    check_network(heavy, more.networks)
     rows = audited_rows(replace(a_model(), claims=ClaimTerms(30, 8)), [1_000])[1]
-    assert network_macs(more, TrainUpdate(heavy, (), ()), rows) < more.max_block_macs // 2
+    for rules in (more, less, example().rules):
+        check_network(heavy, rules.networks)
+        audit = network_macs(rules, TrainUpdate(heavy, (), ()), rows) + 8 * reading_macs(rules, 784, 1_000)
+        assert audit < rules.max_block_macs // 2, (
+            "ten million weights can be claimed, with an audit of 8 chunks"
+        )
 
 
 def test_local_is_quick() -> None:
