@@ -30,6 +30,7 @@ from engram.node.rpc.limits import RpcLimits
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.warnings import ALONE
 from engram.node.services import Services, Setup, assemble, opened
+from engram.node.warming import compile_codecs
 from engram.p2p.acceptor import AcceptLimits
 from engram.p2p.encryption import Encryption
 from engram.p2p.errors import ListenFailed
@@ -171,6 +172,7 @@ class Node:
         if not services.peers.addresses_to_dial and not self._mine_on_demand:
             self._log.warning(ALONE)
         self.ready.set()
+        await compile_codecs()
 
     def _explained(self, error: BaseException) -> BaseException:
         """The error that ended the node. If the node cannot listen for peers, it says what to change."""

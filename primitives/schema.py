@@ -236,6 +236,20 @@ def _depth(schema: Schema, holders: tuple[type, ...]) -> int:
     return own + max((_depth(inner, holders) for inner in _inner(schema)), default=0)
 
 
+def innermost_first(cls: type) -> tuple[type, ...]:
+    """A class and all classes that its fields hold, each after those that it holds itself."""
+    found: dict[type, None] = {}
+    for inner in _inner(RecordSchema(cls)):
+        found |= dict.fromkeys(_records_in(inner))
+    return (*found, cls)
+
+
+def _records_in(schema: Schema) -> tuple[type, ...]:
+    if isinstance(schema, RecordSchema):
+        return innermost_first(schema.cls)
+    return tuple(dict.fromkeys(each for inner in _inner(schema) for each in _records_in(inner)))
+
+
 def _inner(schema: Schema) -> tuple[Schema, ...]:
     match schema:
         case RecordSchema(cls):

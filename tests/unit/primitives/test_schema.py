@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar
 import pytest
 
 from engram.primitives.codec import decode, encode
-from engram.primitives.schema import ListSchema, record
+from engram.primitives.schema import ListSchema, innermost_first, record
 from engram.primitives.types import U8, Range, Size
+from engram.statemachine.transactions.open_round import OpenRound
 
 
 @dataclass(frozen=True)
@@ -137,3 +138,11 @@ def test_a_tuple_without_a_size_has_a_limit() -> None:
     ((_, schema),) = record(cls)
     assert isinstance(schema, ListSchema)
     assert (schema.lo, schema.hi) == (0, 65536)
+
+
+def test_classes_come_after_those_that_they_hold() -> None:
+    order = innermost_first(OpenRound)
+    assert order[-1] is OpenRound
+    assert len(set(order)) == len(order)
+    for place, cls in enumerate(order):
+        assert set(innermost_first(cls)) <= set(order[: place + 1])
