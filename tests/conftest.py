@@ -18,7 +18,7 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support import faults
 from tests.support.loop_watchdog import LoopWatchdog
@@ -26,8 +26,14 @@ from tests.support.loop_watchdog import LoopWatchdog
 # More examples for a night's run: ENGRAM_TEST_EXAMPLES=5000 make test ARGS=tests/property
 USUAL_EXAMPLES = 50
 EXAMPLES = int(os.environ.get("ENGRAM_TEST_EXAMPLES", USUAL_EXAMPLES))
-settings.register_profile("local", deadline=None, max_examples=EXAMPLES)
-settings.register_profile("ci", deadline=None, max_examples=EXAMPLES, derandomize=True, print_blob=True)
+# Inputs that come slowly are no failure on a machine that is busy.
+PATIENT: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow],
+    "max_examples": EXAMPLES,
+}
+settings.register_profile("local", **PATIENT)
+settings.register_profile("ci", **PATIENT, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
