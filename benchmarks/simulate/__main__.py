@@ -82,7 +82,7 @@ def rounds_table() -> Table:
             )
     heads = (
         *("chain", "weights", "MiB a round", "heaviest step, of half a block", "blocks a round"),
-        *("coins a round", "hours for 1,000 at once", "blocks that tick meanwhile %"),
+        *("coins", "hours for 1,000 at once", "blocks that tick %"),
     )
     return "Growth rounds of ten authors and two epochs", heads, cells
 

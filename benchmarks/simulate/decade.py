@@ -43,6 +43,6 @@ def decade(speeds: Speeds) -> Table:
             )
     heads = (
         *("chain", "transfers a block", "rounds a day", "million blocks", "headers GB", "disk GB"),
-        *("records of versions MB", "days to sync all", "hours to begin with a snapshot"),
+        *("versions MB", "days to sync", "hours with a snapshot"),
     )
     return f"After {YEARS} years", heads, cells
