@@ -69,7 +69,7 @@ class ForkSource(Protocol):
     """Root of the state after the block."""
 
     async def nodes(self, names: Sequence[Hash]) -> list[bytes]:
-        """Nodes of the state's tree by their hashes, at most `NODES`."""
+        """The first of these nodes of the state's tree, at least one. At most `NODES` are asked for."""
         ...
 
     async def content(self, name: Hash) -> bytes:
@@ -110,7 +110,7 @@ class NodeSource:
         given = await self._client.call("state_nodes", ids=[name.hex() for name in names])
         with self._client.understood("nodes of the state"):
             nodes = [bytes.fromhex(raw) for raw in given]
-            if [smt.node_hash(node) for node in nodes] != list(names):
+            if not nodes or [smt.node_hash(node) for node in nodes] != list(names[: len(nodes)]):
                 raise ValueError("they have other hashes")
         return nodes
 
@@ -199,12 +199,22 @@ async def _written(store: ChainStore, source: ForkSource, usual: ChainSpec) -> t
 
 
 async def _leaves(source: ForkSource) -> AsyncIterator[bytes]:
-    """The values of all leaves of the source's state."""
+    """The values of all leaves of the source's state.
+
+    No node of a true tree stands in it twice. Otherwise there could be more leaves below than anybody can
+    read, so whoever gives such a node is refused: `ForkUnreadable`.
+    """
     wanted = [source.root] if source.root != ZERO_HASH else []
+    seen = set(wanted)
     while wanted:
         asked, wanted = wanted[-NODES:], wanted[:-NODES]
-        for node in await source.nodes(asked):
+        given = await source.nodes(asked)
+        wanted += asked[len(given) :]
+        for node in given:
             below = smt.children(node)
+            if len(set(below)) < len(below) or not seen.isdisjoint(below):
+                raise ForkUnreadable("a node stands twice in the tree of its state", got=smt.node_hash(node))
+            seen.update(below)
             wanted.extend(below)
             if not below:
                 yield smt.leaf_of(node)

@@ -23,6 +23,8 @@ from engram.primitives.hashing import Tag, tagged_hash
 MAX_HEADERS: Final = 1_000
 MAX_NODES: Final = 256
 """The most nodes in one call of `state_nodes`: a node takes some hundred bytes, a large record more."""
+MAX_NODES_BYTES: Final = 2**22
+"""A record can take some hundred kilobytes, and no answer may take a client's hundredfold of a request."""
 NodeIds = Annotated[list[str], ListForm(ID.schema, 0, MAX_NODES)]
 
 
@@ -69,7 +71,7 @@ class ChainMethods:
 
     @rpc_method(list[Hex])
     async def state_nodes(self, ids: NodeIds) -> list[str]:
-        """Nodes of the tree of a state by their hashes, at most 256.
+        """Nodes of the tree of a state by their hashes, at most 256 and 4 MiB: the first of them that fit.
 
         Whoever has the state root of a header can read the whole state with it, and need not believe it. The
         states of the last blocks are there; where a state has been pruned, the answer is an error.
@@ -77,10 +79,16 @@ class ChainMethods:
         return await self.views.threads.run(self._nodes, listed_ids(ids, MAX_NODES))
 
     def _nodes(self, names: list[bytes]) -> list[str]:
-        found = [self.views.chain.store.find_stamped_node(name) for name in names]
-        nodes = [node[0].hex() for node in found if node is not None]
-        if len(nodes) < len(names):
-            raise StatePruned("a state has no such node any more: begin again with the state of the head")
+        nodes: list[str] = []
+        left = MAX_NODES_BYTES
+        for name in names:
+            found = self.views.chain.store.find_stamped_node(name)
+            if found is None:
+                raise StatePruned("a state has no such node any more: begin again with the state of the head")
+            left -= len(found[0])
+            if nodes and left < 0:
+                break
+            nodes.append(found[0].hex())
         return nodes
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 
 import engram
-from engram.consensus.chainspec import Origin, chain_id, check_spec, dev, local, spec_id
+from engram.consensus.chainspec import ChainSpec, Origin, chain_id, check_spec, dev, local, spec_id
 from engram.consensus.errors import BadSpec
 from engram.library.nodes import COINS
 from engram.library.sync import SyncChain, SyncModel
-from engram.node.chain.errors import OriginMissing
+from engram.node.chain.errors import ForkUnreadable, OriginMissing
+from engram.node.chain.forking import fork_chain
 from engram.node.chain.rebuild import rebuild
 from engram.node.client import call_once
 from engram.node.datadir import read_spec
@@ -123,6 +125,40 @@ def test_the_command_line_refuses_what_it_cannot_fork(grown: Grown, tmp_path: Pa
     assert shell.error("run", "--dev", "--fork", none, "--data-dir", new)[1] == "chain_not_found"
     held = str(grown.folder)
     assert shell.error("run", "--dev", "--fork", none, "--data-dir", held)[1] == "chain_exists"
+
+
+@dataclass
+class Endless:
+    """A source whose tree has the same node on both sides, on every level."""
+
+    spec: ChainSpec
+    height: int = 5
+    block: bytes = ZERO_HASH
+    root: bytes = b"\x01" * 32
+
+    async def nodes(self, names: Sequence[bytes]) -> list[bytes]:
+        return [b"\x01" + bytes([name[0] + 1]) * 64 for name in names]
+
+    async def content(self, name: bytes) -> bytes:
+        raise AssertionError("no record names any")
+
+
+async def test_a_tree_that_never_ends_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ForkUnreadable):
+        await fork_chain(tmp_path / "fork", Endless(dev((), 1)), dev((), 1))
+    assert not (tmp_path / "fork" / "leveldb").exists()
+
+
+def test_an_answer_has_the_nodes_that_fit(
+    grown: Grown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer has one node then, and the whole state is read all the same."""
+    monkeypatch.setattr("engram.node.rpc.chain.MAX_NODES_BYTES", 1)
+    with engram.dev_node(("alice", "bob"), folder=grown.folder) as running:
+        root = call_once(running.url, grown.folder, "chain_head")["state_root"]
+        assert len(call_once(running.url, grown.folder, "state_nodes", ids=[root, root])) == 1
+        with engram.dev_node(("alice", "bob"), folder=tmp_path / "fork", fork=running.url) as chain:
+            assert predicted(chain.model(grown.model)) == grown.predictions
 
 
 def test_only_a_chain_without_work_has_an_origin() -> None:
