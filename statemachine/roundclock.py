@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engram.statemachine.records import RoundClock
+from engram.primitives.types import Hash
+from engram.statemachine.record import u32
+from engram.statemachine.records import RecentBlock, RoundClock
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 
@@ -16,6 +18,13 @@ from engram.statemachine.state import State
 def round_clock(state: State) -> RoundClock:
     """The clock after the last block of this state."""
     return state.find(RoundClock) or RoundClock()
+
+
+def block_of_tick(state: State, rules: Rules, tick: int) -> Hash:
+    """The id of the block that made a tick, which is one of the last `tick_ring`, and not the running one."""
+    block = state.get(RecentBlock, u32(tick % rules.tick_ring))
+    assert block.tick == tick, "rounds ask for ticks that the ring still holds; `begin_block` adds the last"
+    return block.block
 
 
 def next_clock(rules: Rules, clock: RoundClock, height: int, *, light: bool) -> RoundClock:

@@ -16,8 +16,8 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_part, version_network
 from engram.statemachine.money import give
 from engram.statemachine.receipt import Event
-from engram.statemachine.record import u32
-from engram.statemachine.records import Part, RecentBlock
+from engram.statemachine.records import Part
+from engram.statemachine.roundclock import block_of_tick
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.candidates import is_complete, is_refuted, is_scored_on_all
 from engram.statemachine.rounds.claims import (
@@ -134,13 +134,5 @@ def audit_seed(state: State, ctx: BlockContext, candidate: Candidate) -> Hash:
     The block that holds the claim does not count: whoever mined it may have chosen both.
     """
     first = open_claim(candidate).last + 2
-    blocks = [_block_of(state, ctx, tick) for tick in range(first, first + ctx.rules.draw_ticks)]
+    blocks = [block_of_tick(state, ctx.rules, tick) for tick in range(first, first + ctx.rules.draw_ticks)]
     return draw_seed([*blocks, candidate.root], candidate.round)
-
-
-def _block_of(state: State, ctx: BlockContext, tick: int) -> Hash:
-    block = state.get(RecentBlock, u32(tick % ctx.rules.tick_ring))
-    assert block.tick == tick, (
-        "a claim can be confirmed once these ticks have passed, and while the ring holds them"
-    )
-    return block.block

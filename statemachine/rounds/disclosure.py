@@ -17,8 +17,8 @@ from engram.statemachine.content import Content, Inline, blob_id, bring, content
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import composition_of, version_network
 from engram.statemachine.receipt import Event
-from engram.statemachine.record import u32
-from engram.statemachine.records import Part, PartBytes, RecentBlock, ScoreEntry
+from engram.statemachine.records import Part, PartBytes, ScoreEntry
+from engram.statemachine.roundclock import block_of_tick
 from engram.statemachine.rounds.draw import draw_parts, draw_seed, nonce_hash
 from engram.statemachine.rounds.entry import EnteredRound
 from engram.statemachine.rounds.errors import (
@@ -59,7 +59,7 @@ def with_draw(
     if round_.validation_drawn:
         return round_, ()
     terms = round_.terms
-    seed = draw_seed([_block_of(state, ctx, tick) for tick in entry.calendar.draw_ticks], nonce)
+    seed = draw_seed([block_of_tick(state, ctx.rules, tick) for tick in entry.calendar.draw_ticks], nonce)
     validation, sealed = draw_parts(seed, terms.commitments, terms.validation, terms.sealed)
     drawn = replace(round_, seed=seed, validation_drawn=validation, sealed_drawn=sealed)
     return drawn, (Event("parts_drawn", round_.id, (len(validation), len(sealed))),)
@@ -190,9 +190,3 @@ def with_counts(counts: tuple[int, ...], rows: PartData, classes: int) -> tuple[
 
 def _opened(round_: Round) -> tuple[OpenedPart, ...]:
     return (*round_.validation_opened, *round_.unseen)
-
-
-def _block_of(state: State, ctx: BlockContext, tick: int) -> Hash:
-    block = state.get(RecentBlock, u32(tick % ctx.rules.tick_ring))
-    assert block.tick == tick, "the calendar keeps the draw in the ring, and `begin_block` adds the last"
-    return block.block

@@ -1,25 +1,10 @@
 """Unions of growths on models whose authors claim scores: a union waits for what its halves have shown."""
 
 from engram.statemachine.rounds.calendar import Phase
-from tests.support import joint
-from tests.support.claimed_rounds import CLAIMS, ClaimPlay, better
-from tests.support.rounds import ALICE, BOB, CAROL, COIN, grow_terms
+from tests.support.claimed_rounds import CLAIMS, better, united
+from tests.support.rounds import ALICE, BOB, CAROL, COIN
 
 BOND = 40 * COIN
-
-
-def united() -> ClaimPlay:
-    """A growth of Alice, one of Bob, and the union of both, which Carol sends; scores are due."""
-    play = ClaimPlay(rows=9)
-    given = {"score_window": 24, "author_bond": BOND, "rows": 9}
-    play.freeze(terms=play.terms(rows=9), **joint.FREE)
-    play.ok(play.open(grow_terms(play.parts, epochs=2, **given)))
-    play.reveal_validation()
-    joint.both_alone(play)
-    play.ok(joint.send_union(play, CAROL, joint.union_of(play)))
-    play.audit()
-    play.at(Phase.SCORE)
-    return play
 
 
 def test_a_union_waits_for_the_claims_of_its_halves() -> None:

@@ -10,14 +10,12 @@ import numpy as np
 from engram.nn.loss import RowScores
 from engram.primitives import keys
 from engram.primitives.types import Address, Hash
-from engram.statemachine.additions import TrainUpdate
 from engram.statemachine.claimterms import ClaimTerms
-from engram.statemachine.content import blob_id
 from engram.statemachine.loading import open_part
-from engram.statemachine.parameters import GrownNetwork, WholeNetwork
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.records import Part, RetentionPart
 from engram.statemachine.rounds.audit import audit_seed, first_tick_to_confirm
+from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.claims import (
     ClaimedChunk,
     audited_chunks,
@@ -35,8 +33,20 @@ from engram.statemachine.transactions.confirm_update import ConfirmUpdate
 from engram.statemachine.transactions.dispute_claim import DisputeClaim
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from engram.statemachine.transactions.score_update import ScoreUpdate
+from tests.support import joint
 from tests.support.ledger import Ledger
-from tests.support.rounds import ACTORS, COIN, PURSE, SMALL_RULES, Play, Weights, make_part, train_terms
+from tests.support.rounds import (
+    ACTORS,
+    CAROL,
+    COIN,
+    PURSE,
+    SMALL_RULES,
+    Play,
+    Weights,
+    grow_terms,
+    make_part,
+    train_terms,
+)
 
 CLAIMS = ClaimTerms(window=4, audited=2)
 EVERY_CHUNK = ClaimTerms(window=4, audited=64)
@@ -109,21 +119,6 @@ class ClaimPlay(Play):
         self, weights: Weights | None = None, terms: RoundTerms | None = None, **changes: object
     ) -> Receipt:
         return super().found(weights, terms or self.terms(), **{"claims": self.claims, **changes})
-
-    def networks(
-        self, weights: Weights, author: keys.PrivateKey
-    ) -> tuple[WholeNetwork, WholeNetwork | GrownNetwork]:
-        """Version t and the update, off the chain."""
-        update, brought = weights.update, {blob_id(raw): raw for raw in weights.tensors}
-
-        def read(tensor: Hash) -> bytes:
-            return brought[tensor] if tensor in brought else self.ledger.blobs[tensor]
-
-        below, root = self.composition(self.round.version), self.root(weights, author)
-        base = WholeNetwork(below.root, below.spec, below.segments, read)
-        if isinstance(update, TrainUpdate):
-            return base, WholeNetwork(root, update.spec, (*update.hidden, *update.outputs), read)
-        return base, GrownNetwork(root, base, update, read)
 
     def rows_claimed(
         self, author: keys.PrivateKey, epoch: int, parts: Sequence[tuple[int, OpenedPart | RetentionPart]]
@@ -214,3 +209,17 @@ def play_of(rules: Rules = SMALL_RULES, *, claims: ClaimTerms = CLAIMS, rows: in
     """A play under these rules."""
     ledger = Ledger(dict.fromkeys(ACTORS, PURSE), rules=rules)
     return ClaimPlay(claims=claims, rows=rows, ledger=ledger)
+
+
+def united(play: ClaimPlay | None = None) -> ClaimPlay:
+    """A growth of Alice, one of Bob, and the union of both, which Carol sends; scores are due."""
+    play = play or ClaimPlay(rows=9)
+    given = {"score_window": 24, "author_bond": 40 * COIN, "rows": 9}
+    play.freeze(terms=play.terms(rows=9), **joint.FREE)
+    play.ok(play.open(grow_terms(play.parts, epochs=2, **given)))
+    play.reveal_validation()
+    joint.both_alone(play)
+    play.ok(joint.send_union(play, CAROL, joint.union_of(play)))
+    play.audit()
+    play.at(Phase.SCORE)
+    return play

@@ -131,21 +131,24 @@ class RoundView:
         """The parameters root of what an author's update makes of the version of the round."""
         return parameters_root(self.round.base, author.address, weights.update)
 
-    def loss_of(self, weights: Weights, opened: Sequence[OpenedPart] | None = None) -> int:
-        """What the chain will find on opened parts (the validation parts), computed off the chain."""
+    def networks(
+        self, weights: Weights, author: keys.PrivateKey = ACTORS[1]
+    ) -> tuple[WholeNetwork, WholeNetwork | GrownNetwork]:
+        """Version t, and what an author's update makes of it, off the chain."""
         update, brought = weights.update, {blob_id(raw): raw for raw in weights.tensors}
 
         def read(tensor: Hash) -> bytes:
             return brought[tensor] if tensor in brought else self.ledger.blobs[tensor]
 
-        root = self.root(weights)
-        candidate: WholeNetwork | GrownNetwork
+        below, root = self.composition(self.round.version), self.root(weights, author)
+        base = WholeNetwork(below.root, below.spec, below.segments, read)
         if isinstance(update, TrainUpdate):
-            candidate = WholeNetwork(root, update.spec, (*update.hidden, *update.outputs), read)
-        else:
-            below = self.composition(self.round.version)
-            base = WholeNetwork(below.root, below.spec, below.segments, read)
-            candidate = GrownNetwork(root, base, update, read)
+            return base, WholeNetwork(root, update.spec, (*update.hidden, *update.outputs), read)
+        return base, GrownNetwork(root, base, update, read)
+
+    def loss_of(self, weights: Weights, opened: Sequence[OpenedPart] | None = None) -> int:
+        """What the chain will find on opened parts (the validation parts), computed off the chain."""
+        _, candidate = self.networks(weights)
         parts = self.round.validation_opened if opened is None else opened
         return sum(self.score(candidate, part.commitment).loss for part in parts)
 

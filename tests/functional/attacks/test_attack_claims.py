@@ -23,7 +23,7 @@ from engram.statemachine.scoring import composing_macs
 from engram.statemachine.transactions import reveal_update
 from tests.support import joint
 from tests.support.attacks import fails
-from tests.support.claimed_rounds import CLAIMS, ClaimPlay, losing_nothing, play_of
+from tests.support.claimed_rounds import CLAIMS, ClaimPlay, losing_nothing, play_of, united
 from tests.support.rounds import (
     ALICE,
     BOB,
@@ -104,15 +104,7 @@ def test_a_model_that_needs_claims_can_grow(monkeypatch: pytest.MonkeyPatch) -> 
 
 def a_half_of_the_last_tick() -> None:
     """Bob claims so late that his half, and so the union, could be confirmed in the very last tick alone."""
-    play = play_of(rows=9)
-    given = {"score_window": 24, "author_bond": BOND, "rows": 9}
-    play.freeze(terms=play.terms(rows=9), **joint.FREE)
-    play.ok(play.open(grow_terms(play.parts, epochs=2, **given)))
-    play.reveal_validation()
-    joint.both_alone(play)
-    play.ok(joint.send_union(play, CAROL, joint.union_of(play)))
-    play.audit()
-    play.at(Phase.SCORE)
+    play = united(play_of(rows=9))
     play.score_update(ALICE)
     play.score_update(CAROL, 1)
     play.confirm(ALICE)
