@@ -187,6 +187,29 @@ class Localnet:
         await self.wait_for("one head", agree, timeout_s)
         return agreed
 
+    async def leave_one_miner(self) -> None:
+        """Stops all miners but the first, and waits until every running node is on the chain of that one.
+
+        While several mine, a block that holds a transaction may be replaced, and what builds on the
+        transaction with it; and nodes that stop at once could keep different heads with equal work for ever.
+        So one mines on until every node is two blocks above all heads that the others had: one that they have
+        just found may still come. Then one head has the most work. Raises `WaitTimeout`.
+        """
+        for node in self._mining()[1:]:
+            await node.client.call("miner_stop")
+        highest = max(int(head["height"]) for head in await self.heads())
+        await self.wait_height(highest + 2)
+
+    async def settle(self) -> dict[str, Any]:
+        """Ends mining, waits until all running nodes have one head, which stays, and returns it.
+
+        What is read of a node afterwards is what every node holds. Raises `WaitTimeout`.
+        """
+        if mining := self._mining():
+            await self.leave_one_miner()
+            await mining[0].client.call("miner_stop")
+        return await self.wait_agreement()
+
     async def heads(self) -> list[dict[str, Any]]:
         """The head of every running node, in the order of the nodes."""
         return [await node.client.call("chain_head") for node in self.running]
@@ -194,6 +217,10 @@ class Localnet:
     async def report(self, lines: int = 15) -> str:
         """A text on every node: its head, peers, open rounds, and the last `lines` lines of its log."""
         return "\n".join([await _described(node, lines) for node in self.nodes])
+
+    def _mining(self) -> list[NodeProcess]:
+        """The running nodes that have a miner."""
+        return [node for node in self.nodes[: len(self._miners)] if node in self.running]
 
     async def _start_all(self) -> None:
         try:

@@ -60,7 +60,7 @@ async def play_ending(scene: Scene, model: Model) -> WrittenProof:
 
     Raises `UnexpectedOutcome`.
     """
-    await _leave_one_miner(scene)
+    await scene.net.leave_one_miner()
     await _score_test(scene, model)
     await _agree(scene)
     await _predict(scene, model)
@@ -115,26 +115,9 @@ async def _score_test(scene: Scene, model: Model) -> None:
     )
 
 
-async def _leave_one_miner(scene: Scene) -> None:
-    """Stops all miners but one, and waits until every node is on the chain of that one.
-
-    If all stopped at once, two nodes could keep different heads with equal work for ever. And while several
-    mine, a block that holds a transaction may be replaced, and what builds on the transaction with it. So one
-    mines on until every node is two blocks above all heads that the others had: one that they have just found
-    may still come. Then one head has the most work.
-    """
-    _, *others = scene.net.nodes
-    for node in others:
-        await node.client.call("miner_stop")
-    highest = max(int(head["height"]) for head in await scene.net.heads())
-    for node in scene.net.nodes:
-        await ChainView(node.client).wait_height(highest + 2)
-
-
 async def _agree(scene: Scene) -> None:
-    """Stops the last miner, waits until all nodes have its head, and checks that their state roots agree."""
-    await scene.net.nodes[0].client.call("miner_stop")
-    await scene.net.wait_agreement()
+    """Ends mining, waits until all nodes have one head, and checks that their state roots agree."""
+    await scene.net.settle()
     rows = [_node_row(await node.client.call("node_info")) for node in scene.net.nodes]
     roots = {(row.head, row.state_root) for row in rows}
     expect(len(roots) == 1, "the nodes do not agree", expected=1, got=len(roots))

@@ -73,6 +73,7 @@ async def test_a_transaction_reaches_everyone_and_a_killed_node_comes_back(net: 
 
     await net.start(2)
     await net.wait_for("the killed node to catch up", lambda: everywhere(net, first, second))
+    await net.settle()
     assert await balances(net) == [12] * 4
 
 
@@ -108,8 +109,9 @@ async def test_the_sides_of_a_partition_become_one_chain_again(net: Localnet) ->
     assert lost["id"] in event["disconnected"] or event["height"] > lost["height"]
 
     await net.wait_for("the small side's transfer to be mined again", lambda: everywhere(net, large, small))
+    settled = await net.settle()
+    assert await net.heads() == [settled] * 4
     assert await balances(net) == [12] * 4
-    await net.wait_agreement()
 
 
 async def test_a_frozen_node_catches_up(net: Localnet) -> None:
@@ -118,6 +120,13 @@ async def test_a_frozen_node_catches_up(net: Localnet) -> None:
     await net.wait_for("the others to include the transfer", lambda: everywhere(net, txid))
     net.resume(1)
     await net.wait_for("everyone to include the transfer", lambda: everywhere(net, txid))
+
+
+async def test_a_network_settles_on_the_nodes_that_run(net: Localnet) -> None:
+    await net.kill(0)
+    net.pause(2)
+    settled = await net.settle()
+    assert await net.heads() == [settled] * 2
 
 
 async def test_a_wait_in_vain_says_where_everyone_stands(pair: Localnet) -> None:

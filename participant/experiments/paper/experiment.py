@@ -166,7 +166,7 @@ async def _on_a_network(
         rounds = PaperRounds(venue, setting, shares)
         played = await _play(venue, rounds, say)
         seconds = time.perf_counter() - begin
-        head = await net.wait_agreement()
+        head = await net.settle()
         nodes = [node.data_dir for node in net.nodes]
     judged = replay(nodes[0], spec, work / "judged")
     say(f"{len(judged)} transactions judged again")
