@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands import round_open, round_play, round_score
+from engram.commands.support.claims import places, status_of, with_claims
 from engram.commands.support.completion import complete_models
 from engram.commands.support.files import check_free, output_option
 from engram.commands.support.lookup import round_argument
@@ -106,7 +107,12 @@ def show(session: CommandSession, round_: str | None, why: bool) -> None:
 
     "caught" are the transactions of the round that failed in their block, such as an update that does not
     have the loss which its author claims: who sent it, why it failed, and the bond that was lost. Such an
-    update is no candidate, so it is not under "why".
+    update is no candidate, so it is not under "why". Claims of scores that were refuted are caught, too: by
+    whom, and what it cost.
+
+    "claims" tells, on models whose authors claim scores, how far each claim has come: whether it is
+    confirmed, refuted, expired or not decided, in which ticks it may be disputed, and which chunks of rows
+    every node computed or is going to compute. With --json, "refuted" has the false chunks.
 
     "calendar" gives the first and last tick of each phase; where a phase ends early, the next ones move up. A
     phase begins after the head whose "ticks" are its first tick.
@@ -118,7 +124,7 @@ def show(session: CommandSession, round_: str | None, why: bool) -> None:
 
     async def action(client: RpcClient) -> dict[str, Any]:
         found = await client.call("round_get", id=await find_round(client, round_))
-        return await with_failed(client, await with_verdicts(client, found))
+        return await with_claims(client, await with_failed(client, await with_verdicts(client, found)))
 
     result = session.run(action)
     if not why:
@@ -169,15 +175,17 @@ def claims(session: CommandSession, round_: str | None) -> None:
     """List the claims of scores, on models whose authors claim them: how far each has come.
 
     A claim can be disputed while it is open, and counts once it is confirmed. It can be confirmed from the
-    tick on that is shown, when its dispute window has passed. `engram watch` computes what is claimed.
+    tick on that is shown, when its dispute window has passed; one that is not confirmed in time has expired.
+    "chunks drawn" are those of the audit, which every node computes. `engram watch` computes what is claimed.
     """
     columns = (
         Column("epoch", lambda row: told_epoch(row["epoch"]), right=True),
         Column("author", lambda row: row["author"]),
-        Column("claim", lambda row: row["status"]),
+        Column("claim", status_of),
         Column("parts claimed", lambda row: f"{row['parts_claimed']} of {row['parts']}", right=True),
         Column("audited", lambda row: f"{row['chunks_audited']} of {row['chunks']} chunks", spare=2),
         Column("can be confirmed", lambda row: _confirmable(row), spare=1),
+        Column("chunks drawn", lambda row: places(row["chunks_drawn"] or ()) or "-", spare=3),
         Column("bond", lambda row: format_coins(row["bond"]), right=True),
     )
     empty = "no claims: none is revealed yet, or every node computes the scores of this model"
@@ -185,7 +193,7 @@ def claims(session: CommandSession, round_: str | None) -> None:
 
 
 def _confirmable(claim: Mapping[str, Any]) -> str:
-    if claim["status"] != "open":
+    if status_of(claim) != "open":
         return "-"
     if claim["confirm_tick"] is None:
         return "when all parts are claimed"

@@ -11,7 +11,7 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Address, Hash
 from engram.statemachine.records import Model
-from engram.statemachine.rounds.audit import first_tick_to_confirm
+from engram.statemachine.rounds.audit import audit_ticks, first_tick_to_confirm
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import is_scored_on_all
 from engram.statemachine.rounds.claims import audited_chunks, claimed_parts, prove_chunk, rows_of
@@ -95,8 +95,8 @@ async def confirmation(
     """
     claim, rules = candidate.claim, (await view.spec()).rules
     assert claim is not None, "a candidate without a claim needs no confirmation"
-    ticks = range(claim.last + 2, claim.last + 2 + rules.draw_ticks)
-    seed = draw_seed([*[await view.block_id(tick) for tick in ticks], candidate.root], round_.id)
+    ids = [await view.block_id(tick) for tick in audit_ticks(rules, claim.last)]
+    seed = draw_seed([*ids, candidate.root], round_.id)
     parts, chunks = claimed_parts(round_, model), []
     for part, number in audited_chunks(round_, model, seed):
         raw = await rows(round_, model, candidate, part)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from typing import Any, Final
 
+from engram.commands.support.claims import claim_fields
 from engram.commands.support.output import short
 from engram.commands.support.units import mean_loss
 from engram.commands.support.verdicts import failed_fields, verdict_fields
@@ -21,7 +22,7 @@ CALENDAR: Final = "calendar, in ticks"
 
 def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     """Names and values to print; empty ones are left out. `round_` is what `with_verdicts` gives,
-    and may have what `with_failed` adds.
+    and may have what `with_failed` and `with_claims` add.
     """
     terms, rows = round_["terms"], round_["terms"]["rows"]
     fields: list[tuple[str, object]] = [
@@ -31,6 +32,7 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         *([("due", due)] if (due := due_text(round_)) is not None else []),
         *verdict_fields(round_),
         *failed_fields(round_),
+        *claim_fields(round_),
         *_course(round_),
         ("kind", f"{kind_name(terms['kind'])} from version {round_['version']}, {round_['classes']} classes"),
         ("opener", round_["opener"]),

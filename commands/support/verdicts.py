@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from engram.commands.support.claims import refuted_line
 from engram.node.amounts import format_coins
 from engram.node.epochs import in_epoch
 from engram.node.errors import RemoteError, StatePruned
@@ -44,19 +45,26 @@ def verdict_fields(round_: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
 
 
 async def with_failed(client: RpcClient, round_: dict[str, Any]) -> dict[str, Any]:
-    """Adds to a round under `failed` its transactions that failed in their block, in the chain's order."""
+    """Adds to a round under `failed` its transactions that failed in their block, and under `refuted` the
+    claims of scores that were refuted, both in the chain's order.
+    """
     found: list[Any] = []
+    refuted: list[Any] = []
     first: int | None = 0
     while first is not None:
         page = await client.call("round_failures", id=round_["id"], first=first)
         found += page["failed"]
+        refuted += page["refuted"]
         first = page["next"]
-    return {**round_, "failed": found}
+    return {**round_, "failed": found, "refuted": refuted}
 
 
 def failed_fields(round_: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
-    """The field "caught", with a line for each transaction of the round that failed; empty without any."""
+    """The field "caught", with a line for each transaction of the round that failed, and for each claim that
+    was refuted; empty without any.
+    """
     lines = [_failed_line(failed) for failed in round_.get("failed", ())]
+    lines += [refuted_line(refuted) for refuted in round_.get("refuted", ())]
     return [("caught", lines)] if lines else []
 
 

@@ -11,16 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from engram.node.rpc.headview import HeadView
+from engram.node.rpc.judgedstate import judged_state
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.roundblocks import MOST_BLOCKS, RoundBlocks
+from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.receipt import Event, Receipt, Status
-from engram.statemachine.records import Model
-from engram.statemachine.rounds.audit import first_tick_to_confirm
+from engram.statemachine.record import u32
+from engram.statemachine.records import Model, RecentBlock
+from engram.statemachine.rounds.audit import audit_ticks, first_tick_to_confirm
+from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.candidates import is_scored_on_all
-from engram.statemachine.rounds.claims import ROW_BYTES, chunk_count, claimed_parts, rows_of
-from engram.statemachine.rounds.records import Candidate, ClaimStatus, Round
+from engram.statemachine.rounds.claims import ROW_BYTES, audited_chunks, chunk_count, claimed_parts, rows_of
+from engram.statemachine.rounds.draw import draw_seed
+from engram.statemachine.rounds.records import Candidate, ClaimStatus, Round, RoundKind, RoundStatus
+from engram.statemachine.rules import Rules
+from engram.statemachine.state import State
 from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from engram.statemachine.transactions.score_update import ScoreUpdate
@@ -30,30 +37,44 @@ _SCORED = "update_scored"
 
 
 def claims(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str, Any]]:
-    """How far the claim of each candidate of a round has come. Raises `MissingRecord` for an unknown round.
+    """How far the claim of each candidate of a round has come, or had come when the round ended.
 
-    Empty on models of which every node computes every score.
+    Empty on models of which every node computes every score. Raises `MissingRecord` for an unknown round,
+    `StatePruned` if it has ended and the states in which it was open are deleted.
     """
-    round_ = view.state.get(Round, round_id)
-    model = view.state.get(Model, round_.model)
+    if view.state.get(Model, view.state.get(Round, round_id).model).claims is None:
+        return []
+    state = judged_state(view, round_id)
+    round_ = state.get(Round, round_id)
+    model = state.get(Model, round_.model)
+    is_over = view.clock.ticks > Calendar.of(round_, view.spec.rules).span(Phase.SCORE).last
+    has_ended = view.state.get(Round, round_id).status != RoundStatus.OPEN
     return [
-        _claim(view, render, round_, model, candidate)
-        for candidate in view.records(Candidate, round_id)
+        _claim(view, state, render, round_, model, candidate, is_over=is_over or has_ended)
+        for candidate in records(view.store.database, state, Candidate, round_id)
         if candidate.claim is not None
     ]
 
 
 def _claim(
-    view: HeadView, render: Renderer, round_: Round, model: Model, candidate: Candidate
+    view: HeadView,
+    state: State,
+    render: Renderer,
+    round_: Round,
+    model: Model,
+    candidate: Candidate,
+    *,
+    is_over: bool,
 ) -> dict[str, Any]:
-    claim, terms = candidate.claim, model.claims
+    claim, terms, rules = candidate.claim, model.claims, view.spec.rules
     assert claim is not None, "only candidates with a claim are shown here"
     assert terms is not None, "a candidate has a claim on a model with claims only"
     parts = claimed_parts(round_, model)
-    first = None
+    first = drawn = None
     if is_scored_on_all(round_, model, candidate) and round_.unseen:
-        first = first_tick_to_confirm(view.spec.rules, terms.window, claim.last)
-    is_open = claim.status == ClaimStatus.OPEN
+        first = first_tick_to_confirm(rules, terms.window, claim.last)
+        drawn = _drawn(state, rules, round_, model, candidate)
+    can_be_decided = claim.status == ClaimStatus.OPEN and not is_over
     return {
         "epoch": candidate.epoch,
         "author": render.address(candidate.author),
@@ -62,11 +83,29 @@ def _claim(
         "parts_claimed": sum(root != ZERO_HASH for root in claim.roots),
         "chunks": sum(chunk_count(rows_of(round_, part)) for part in parts),
         "chunks_audited": terms.audited,
+        "chunks_drawn": None if claim.status == ClaimStatus.REFUTED else drawn,
         "last_tick": claim.last,
         "confirm_tick": first,
-        "window_left": max(0, first - view.clock.ticks) if is_open and first is not None else None,
+        "window_left": max(0, first - view.clock.ticks) if can_be_decided and first is not None else None,
+        "dispute_until": Calendar.of(round_, rules).span(Phase.SCORE).last if can_be_decided else None,
+        "expired": claim.status == ClaimStatus.OPEN and is_over,
         "bond": candidate.bond,
     }
+
+
+def _drawn(
+    state: State, rules: Rules, round_: Round, model: Model, candidate: Candidate
+) -> list[dict[str, int]] | None:
+    """The chunks of the audit; None until they are drawn, or if the chain has forgotten the blocks."""
+    assert candidate.claim is not None, "only candidates with a claim are shown here"
+    ids = []
+    for tick in audit_ticks(rules, candidate.claim.last):
+        block = state.find(RecentBlock, u32(tick % rules.tick_ring))
+        if block is None or block.tick != tick:
+            return None
+        ids.append(block.block)
+    seed = draw_seed([*ids, candidate.root], round_.id)
+    return [{"part": part, "chunk": chunk} for part, chunk in audited_chunks(round_, model, seed)]
 
 
 @dataclass(frozen=True)
@@ -146,10 +185,13 @@ def claimed_rows(
 ) -> dict[str, Any]:
     """What an author has claimed, see `ClaimedRows.read`.
 
-    Raises `MissingRecord` for an unknown round, or a candidate that does not stand.
+    Raises `MissingRecord` for an unknown round, or a candidate that does not stand, and for a growth
+    `StatePruned` as `claims` does.
     """
-    round_ = view.state.get(Round, round_id)
     candidate = view.state.get(Candidate, round_id, bytes([epoch]), author)
     if candidate.claim is None:
         return {"parts": [], "next": None, "before_snapshot": False}
-    return ClaimedRows(view, round_, view.state.get(Model, round_.model), epoch, author).read(first)
+    round_ = view.state.get(Round, round_id)
+    is_train = round_.terms.kind == RoundKind.TRAIN  # whose end changes no part of which scores are claimed
+    model = (view.state if is_train else judged_state(view, round_id)).get(Model, round_.model)
+    return ClaimedRows(view, round_, model, epoch, author).read(first)

@@ -1,9 +1,12 @@
-"""Finds the transactions of a round that failed in their block: claims that were not true, and broken duties.
+"""Finds what was caught in a round: transactions that failed in their block, and claims that were refuted.
 
 A failed transaction leaves no record in the state, only a receipt with a code. So the receipts of the blocks
 in which the round was open are read, from where it was opened to where it ended. Of a claimed loss it is
 computed again what the loss is, as long as the state before the block is kept. What no block may hold, such
 as a copied update, is not on the chain and cannot be found here.
+
+Where authors claim scores, a false claim fails nowhere: whoever disputes it sends a transaction that
+succeeds. So events tell of it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, Final
 
 from engram.consensus.context import block_context
@@ -23,13 +27,17 @@ from engram.node.storage.store import BlockRef
 from engram.primitives import keys
 from engram.primitives.errors import ChainError, Invalid, NotReady, error_classes
 from engram.primitives.types import Hash
-from engram.statemachine.receipt import Receipt, Status
+from engram.statemachine.receipt import Event, Receipt, Status
+from engram.statemachine.rounds.audit import CLAIM_REFUTED
+from engram.statemachine.rounds.claims import ROW_BYTES
 from engram.statemachine.rounds.errors import LossMismatch
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions import TX_TYPES, decode_payload
+from engram.statemachine.transactions.confirm_update import ConfirmUpdate
+from engram.statemachine.transactions.dispute_claim import DisputeClaim
 from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
@@ -54,7 +62,7 @@ class RoundFailures:
     round: Round
 
     def read(self, first: int | None) -> dict[str, Any]:
-        """Failures in the order of the chain, at most those of `MOST_BLOCKS` blocks.
+        """Failures and refuted claims in the order of the chain, at most those of `MOST_BLOCKS` blocks.
 
         `first` is the height to go on from, the `next` of an earlier answer. It reads the disk and may score
         updates. Raises `DamagedBody`.
@@ -63,17 +71,20 @@ class RoundFailures:
         opened, is_whole = blocks.opening()
         first = opened if first is None else max(opened, first)
         found: list[dict[str, Any]] = []
+        refuted: list[dict[str, Any]] = []
         height, has_ended = first, False
         while height <= self.view.head.height and height - first < MOST_BLOCKS and not has_ended:
             ref = self.view.block(height, None)
             receipts = self.view.store.receipts(ref)
             found += self._of_block(ref, receipts)
+            refuted += self._refuted(ref, receipts)
             has_ended = blocks.is_last(receipts)
             height += 1
             if len(found) >= MOST_FAILURES:
                 break
         return {
             "failed": found,
+            "refuted": refuted,
             "from_height": first,
             "to_height": height - 1,
             "next": None if has_ended or height > self.view.head.height else height,
@@ -89,6 +100,40 @@ class RoundFailures:
             payload = _payload(tx)
             if payload is not None and getattr(payload, "round", None) == self.round.id:
                 yield self._failure(ref, tx, payload, receipt)
+
+    def _refuted(self, ref: BlockRef, receipts: tuple[Receipt, ...]) -> Iterator[dict[str, Any]]:
+        for place, receipt in enumerate(receipts):
+            for event, after in pairwise((*receipt.events, None)):
+                assert event is not None, "only the last of them is"
+                if event.name == CLAIM_REFUTED and event.subject == self.round.id:
+                    tx = self.view.store.get_block(ref).transactions[place]
+                    yield self._refutation(ref, tx, receipt, event, after)
+
+    def _refutation(
+        self, ref: BlockRef, tx: Transaction, receipt: Receipt, event: Event, burned: Event | None
+    ) -> dict[str, Any]:
+        """`burned` is the event after the one that tells of the refutation: what burns of the bond."""
+        (epoch, part, chunk, reward), (author, challenger) = event.values, event.text
+        payload = _payload(tx)
+        assert isinstance(payload, DisputeClaim | ConfirmUpdate), "no other transaction refutes a claim"
+        assert burned is not None, "`refute` burns what the challenger does not get"
+        quoted = (payload.chunk,) if isinstance(payload, DisputeClaim) else payload.chunks
+        (rows,) = (each.rows for each in quoted if (each.part, each.number) == (part, chunk))
+        return {
+            "height": ref.height,
+            "block": ref.id.hex(),
+            "txid": receipt.txid.hex(),
+            "kind": payload.NAME,
+            "epoch": epoch,
+            "author": self.render.address(bytes.fromhex(author)),
+            "challenger": self.render.address(bytes.fromhex(challenger)),
+            "part": part,
+            "chunk": chunk,
+            "rows": len(rows) // ROW_BYTES,
+            "bond": reward + burned.values[0],
+            "reward": reward,
+            "bond_burned": burned.values[0],
+        }
 
     def _failure(
         self, ref: BlockRef, tx: Transaction, payload: TxPayload, receipt: Receipt

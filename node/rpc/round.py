@@ -59,11 +59,11 @@ class RoundMethods:
 
     @rpc_method(list[ClaimResult])
     async def round_claims(self, id: IdBytes) -> list[dict[str, Any]]:
-        """How far the claims of a round's candidates have come, as long as these stand, where authors claim
-        the scores of their updates; nothing on other models. Anyone may dispute a claim that is open, and
-        confirm it from the tick `confirm_tick` on.
+        """How far the claims of a round's candidates have come, or had come when the round ended, where
+        authors claim the scores of their updates; nothing on other models. In the phase score anyone may
+        dispute a claim that is open, and confirm it from the tick `confirm_tick` on.
         """
-        return await self.views.threads.run(lambda: claims(self.views.now(), self.render, id))
+        return await self.views.slow.run(lambda: claims(self.views.now(), self.render, id))
 
     @rpc_method(ClaimedRowsResult)
     async def round_claimed_rows(
@@ -92,7 +92,8 @@ class RoundMethods:
     @rpc_method(FailuresResult)
     async def round_failures(self, id: IdBytes, first: int | None = None) -> dict[str, Any]:
         """The transactions of a round that failed in their block, such as a claim of a loss that the update
-        does not have: who sent it, what it tried, why it failed, and the bond that was burned.
+        does not have: who sent it, what it tried, why it failed, and the bond that was burned. And the claims
+        of scores that were refuted: whose they were, who has shown it, and what became of the bond.
 
         `claimed_loss` and `recomputed_loss` are sums over `rows` rows; the latter is null where the state
         before the block is pruned. One call reads at most 1,000 blocks: `next` is the height from which the

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engram.node.errors import StatePruned
 from engram.node.rpc.headview import HeadView
+from engram.node.rpc.judgedstate import judged_state
 from engram.node.rpc.render import Renderer
 from engram.node.storage.recordindex import records
 from engram.primitives.types import Hash
@@ -23,7 +23,7 @@ from engram.statemachine.rounds.candidates import (
     is_scored_on_all,
 )
 from engram.statemachine.rounds.judging import lower_baseline, proves_gain, proves_harm
-from engram.statemachine.rounds.records import Candidate, GroupScore, Round, RoundKind, RoundStatus
+from engram.statemachine.rounds.records import Candidate, GroupScore, Round, RoundKind
 from engram.statemachine.rounds.rewards import ladder
 from engram.statemachine.rounds.union import half_weights, reasons_against_all
 from engram.statemachine.state import State
@@ -38,7 +38,7 @@ def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str,
     Raises `MissingRecord` for an unknown round, `StatePruned` if the states are deleted in which
     it was open.
     """
-    state = _judged_state(view, round_id)
+    state = judged_state(view, round_id)
     round_ = state.get(Round, round_id)
     model = state.get(Model, round_.model)
     rewards = {(rung.epoch, rung.best.author): rung.reward(round_) for rung in ladder(round_)}
@@ -103,32 +103,3 @@ def _group(round_: Round, group: GroupScore) -> dict[str, Any]:
         "proves_gain": proves_gain(counted, round_.terms.z_squared),
         "proves_harm": proves_harm(counted, round_.terms.z_squared),
     }
-
-
-def _judged_state(view: HeadView, round_id: Hash) -> State:
-    """The state of the head if the round is open there, else the last state in which it was open."""
-    round_ = view.state.get(Round, round_id)
-    if round_.status == RoundStatus.OPEN:
-        return view.state
-    # At every step of the search the round has not ended at height `first` and has ended at height `last`.
-    # There are no fewer blocks than ticks, so it was opened after the height that is its tick.
-    # Where the states are pruned it is taken for open.
-    first, last = max(round_.opened, view.store.pruned().states), view.head.height
-    while last - first > 1:
-        middle = (first + last) // 2
-        found = _state_at(view, middle).find(Round, round_id)
-        if found is None or found.status == RoundStatus.OPEN:
-            first = middle
-        else:
-            last = middle
-    judged = _state_at(view, first)
-    found = judged.find(Round, round_id)
-    if found is not None and found.status != RoundStatus.OPEN:
-        raise StatePruned("the states in which this round was open are pruned: ask a node with --archive")
-    return judged
-
-
-def _state_at(view: HeadView, height: int) -> State:
-    ref = view.block(height, None)
-    view.store.require_state(ref.height)
-    return State(view.store, ref.state_root)

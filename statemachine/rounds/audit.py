@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 from operator import itemgetter
+from typing import Final
 
 import numpy as np
 
@@ -39,6 +40,9 @@ from engram.statemachine.rounds.union import candidate_halves
 from engram.statemachine.rounds.update import propose
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
+
+CLAIM_REFUTED: Final = "claim_refuted"
+"""The event of a refuted claim: epoch, part, chunk, reward; author, challenger. The next burns the rest."""
 
 
 def recompute(
@@ -89,7 +93,7 @@ def refute(
     claim = replace(open_claim(candidate), status=int(ClaimStatus.REFUTED))
     state.put(replace(candidate, bond=0, claim=claim))
     values = (candidate.epoch, chunk.part, chunk.number, reward)
-    refuted = Event("claim_refuted", round_.id, values, (candidate.author.hex(), challenger.hex()))
+    refuted = Event(CLAIM_REFUTED, round_.id, values, (candidate.author.hex(), challenger.hex()))
     return refuted, *burned
 
 
@@ -128,11 +132,16 @@ def check_confirmable(state: State, ctx: BlockContext, entry: EnteredRound, cand
             raise HalfNotScored(got=half.author)
 
 
-def audit_seed(state: State, ctx: BlockContext, candidate: Candidate) -> Hash:
-    """The seed of the audit: ids of the blocks of ticks after the last claim, and the candidate.
+def audit_ticks(rules: Rules, last: int) -> range:
+    """The ticks whose blocks draw the audit of a claim whose last part was claimed at tick `last`.
 
     The block that holds the claim does not count: whoever mined it may have chosen both.
     """
-    first = open_claim(candidate).last + 2
-    blocks = [block_of_tick(state, ctx.rules, tick) for tick in range(first, first + ctx.rules.draw_ticks)]
+    return range(last + 2, last + 2 + rules.draw_ticks)
+
+
+def audit_seed(state: State, ctx: BlockContext, candidate: Candidate) -> Hash:
+    """The seed of the audit: ids of the blocks of ticks after the last claim, and the candidate."""
+    ticks = audit_ticks(ctx.rules, open_claim(candidate).last)
+    blocks = [block_of_tick(state, ctx.rules, tick) for tick in ticks]
     return draw_seed([*blocks, candidate.root], candidate.round)

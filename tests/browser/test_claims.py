@@ -3,79 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from engram.node.client import RpcClient
-from engram.node.config import Config
-from engram.node.threaded import running_node
-from engram.participant.adversaries import flattering
-from engram.participant.claiming import Claims, Telling, truly
-from engram.participant.verification import Disputed
-from engram.participant.wallet import Wallet
-from engram.participant.watcher import Watcher
-from engram.primitives.types import Hash
 from tests.support.browser import Explorer
-from tests.support.stage import Stage, digits, learner, running_stage, small_model, small_round, stage_spec
-
-TWO = (0, 1)
+from tests.support.refuted_claim import LIAR, WATCHER, PlayedLie, refuted_claim
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The address of a node, and a round on it that has ended; nobody has withdrawn."""
-    folder, spec = tmp_path_factory.mktemp("node"), stage_spec()
-
-    async def play() -> str:
-        async with running_stage(folder, spec) as stage:
-            model = small_model(verification=Disputed(audited=2))
-            round_id = await stage.begin(small_round(digits(1, *TWO)), model)
-            await stage.finish(
-                round_id,
-                {},
-                alice=_claiming(stage, round_id, 2, flattering(1, 9)),
-                bob=_claiming(stage, round_id, 3, truly),
-                carol=_watching(round_id),
-            )
-            return round_id.hex()
-
-    round_id = asyncio.run(play())
-    with running_node(Config(data_dir=folder, rpc_port=0, p2p_port=0), spec) as node:
-        assert node.info is not None
-        yield node.info.rpc_url, round_id
-
-
-def _claiming(
-    stage: Stage, round_id: Hash, share: int, telling: Telling
-) -> Callable[[Wallet], Awaitable[None]]:
-    async def play(wallet: Wallet) -> None:
-        author = stage.author(wallet, learner(share, *TWO), telling=telling)
-        await author.play_epoch(round_id, 0)
-        claims = Claims(wallet, author.view, telling)
-        await claims.score(round_id)
-        await claims.confirm(round_id)
-
-    return play
-
-
-def _watching(round_id: Hash) -> Callable[[Wallet], Awaitable[None]]:
-    async def watch(wallet: Wallet) -> None:
-        await Watcher(wallet, lambda notice: None).run(round_id)
-
-    return watch
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlayedLie]:
+    with refuted_claim(tmp_path_factory.mktemp("node")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def explorer(driver: object, played: tuple[str, str]) -> Explorer:
-    return Explorer(driver, played[0])
+def explorer(driver: object, played: PlayedLie) -> Explorer:
+    return Explorer(driver, played.url)
 
 
-def test_the_page_of_a_round_tells_what_became_of_each_claim(
-    explorer: Explorer, played: tuple[str, str]
-) -> None:
-    explorer.open(f"round/{played[1]}", "li.card.won")
-    lost, won = sorted((card.text for card in explorer.all("ul.grid li.card")), key=lambda text: "★" in text)
+def test_the_page_of_a_round_tells_what_became_of_each_claim(explorer: Explorer, played: PlayedLie) -> None:
+    explorer.open(f"round/{played.round}", "li.card.won")
+    cards = (card.text for card in explorer.all("ul.grid li.card:not(.caught)"))
+    lost, won = sorted(cards, key=lambda text: "★" in text)
     assert "confirmed" in won
     assert "every node has recomputed 2 of 6 chunks" in won
     assert "refuted" in lost
@@ -90,12 +41,29 @@ def test_the_page_of_a_round_tells_what_became_of_each_claim(
     explorer.resize("desktop")
 
 
-def test_blocks_tell_of_claims_disputes_and_confirmations(
-    explorer: Explorer, played: tuple[str, str]
-) -> None:
+def test_a_claim_that_was_refuted_is_struck_out_as_caught(explorer: Explorer, played: PlayedLie) -> None:
+    explorer.open(f"round/{played.round}", "li.card.caught")
+    (card,) = explorer.all("li.card.caught")
+    struck, *others = (
+        str(link.get_attribute("href")).rpartition("#/account/")[2]
+        for link in explorer.all('li.card.caught a[href*="#/account/"]')
+    )
+    assert (struck, others) == (LIAR, [WATCHER])
+    text = card.text
+    assert "in epoch 1 caught: claim refuted" in text
+    assert (
+        "The author claimed other scores of the 8 rows of chunk 1 of part 1 than every node computed." in text
+    )
+    assert "2 coins; 1 coin of it burned" in text
+    assert "Disputed by" in text
+    explorer.find('li.caught a[href^="#/tx/"]').click()
+    explorer.until_text("h1", "Dispute claim")
+
+
+def test_blocks_tell_of_claims_disputes_and_confirmations(explorer: Explorer, played: PlayedLie) -> None:
     async def places() -> dict[str, str]:
         found = {}
-        async with RpcClient(played[0]) as client:
+        async with RpcClient(played.url) as client:
             for height in range(1, int((await client.call("chain_head"))["height"]) + 1):
                 for tx in (await client.call("chain_block", height=height))["transactions"]:
                     found[tx["name"]] = str(tx["txid"])

@@ -131,7 +131,7 @@ async def test_a_claim_that_nobody_confirms_does_not_win(tmp_path: Path) -> None
             assert update["reasons"] == ["claim_not_confirmed"]
             (claim,) = await client.call("round_claims", id=round_id)
             assert (claim["status"], claim["parts"], claim["parts_claimed"]) == ("open", 2, 2)
-            assert claim["window_left"] is not None
+            assert (claim["expired"], claim["window_left"], claim["dispute_until"]) == (True, None, None)
 
 
 async def test_models_that_are_not_named_are_not_watched(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from engram.statemachine.transactions.transfer import Transfer
 from tests.support.cli import Shell
 from tests.support.dev_node import SEEDS, address_of
 from tests.support.played_scene import HIGH, LOW, Scene, actor, played_scene
+from tests.support.refuted_claim import LIAR, PlayedLie, refuted_claim
 from tests.support.round_matter import ALICE
 from tests.support.rpc_shapes import result_types, validator
 from tests.support.source_tree import ROOT
@@ -91,6 +92,8 @@ def record() -> dict[str, Json]:
             _node(ask)
             asyncio.run(_subscriptions(ask))
             ask("node_stop")
+        with refuted_claim(_made(place / "claims")) as refuted:
+            _claims(Asker(place / "claims", found), refuted)
         with dev_node(("alice",), folder=_made(place / "dev")):
             _development(Asker(place / "dev", found))
     for name, of in (("rpc.discover", "methods"), ("rpc_methods", None)):
@@ -123,9 +126,8 @@ def _rounds_and_models(ask: Asker, scene: Scene) -> None:
     ask("round_get", {"id": trained})
     ask("round_candidates", {"id": growing})
     ask("round_verdicts", {"id": trained})
-    for method in ("round_commits", "round_outcomes", "round_failures", "round_claims"):
+    for method in ("round_commits", "round_outcomes"):
         ask(method, {"id": trained})
-    ask("round_claimed_rows", {"id": growing, "epoch": 0, "author": actor(ALICE)})
     ask("model_list")
     for method in ("model_get", "model_versions", "model_scores", "model_badges", "model_reputation"):
         ask(method, {"id": model})
@@ -140,6 +142,12 @@ def _rounds_and_models(ask: Asker, scene: Scene) -> None:
     author = {"address": actor(ALICE)}
     for method in ("account_get", "account_updates", "account_standing"):
         ask(method, author)
+
+
+def _claims(ask: Asker, refuted: PlayedLie) -> None:
+    for method in ("round_claims", "round_failures"):
+        ask(method, {"id": refuted.round})
+    ask("round_claimed_rows", {"id": refuted.round, "epoch": 0, "author": LIAR})
 
 
 def _blocks_and_transactions(ask: Asker) -> None:

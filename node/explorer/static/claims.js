@@ -16,7 +16,7 @@ export const source = (claim) => (claim ? `as claimed: ${claim.status}` : "as cl
 /** The state of a claim, and what it waits for; nothing for an update without one. */
 export function claimState(claim) {
   if (!claim) return null;
-  return [tag(claim.status, TAGS[claim.status]), ` ${text(claim)}`];
+  return [tag(claim.expired ? "expired" : claim.status, TAGS[claim.status]), ` ${text(claim)}`];
 }
 
 function text(claim) {
@@ -24,9 +24,12 @@ function text(claim) {
   if (claim.status === "refuted") return "It was false. The bond is lost, half of it to whoever showed that.";
   if (claim.status === "confirmed") return `Nobody has refuted it, and every node has recomputed ${audited}.`;
   const claimed = `${claim.parts_claimed} of ${claim.parts} parts are claimed.`;
+  if (claim.expired) return `${claimed} It was not confirmed in time, and counts for nothing.`;
   if (claim.confirm_tick === null) return claimed;
-  if (!claim.window_left) return `${claimed} It can be confirmed now; then ${audited} are recomputed.`;
+  if (!claim.window_left) {
+    return `${claimed} It can be confirmed now, and disputed until then; then ${audited} are recomputed.`;
+  }
   const ticks = claim.window_left === 1 ? "tick" : "ticks";
   const from = `tick ${count(claim.confirm_tick)} on, in ${count(claim.window_left)} ${ticks}`;
-  return `${claimed} It can be disputed, and confirmed from ${from}.`;
+  return `${claimed} It can be disputed to tick ${count(claim.dispute_until)}, and confirmed from ${from}.`;
 }

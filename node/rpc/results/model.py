@@ -200,6 +200,15 @@ class VerdictResult(TypedDict):
     groups: list[JudgedGroup]
 
 
+class ClaimedPlace(TypedDict):
+    """A chunk of rows of which scores are claimed."""
+
+    part: int
+    """Its number among the claimed parts."""
+    chunk: int
+    """Its number in the part, from 0 on."""
+
+
 class ClaimResult(TypedDict):
     """How far the claim of a candidate has come: what its author says that the update loses, row by row."""
 
@@ -214,12 +223,20 @@ class ClaimResult(TypedDict):
     """Of all these parts; a dispute names one of them."""
     chunks_audited: int
     """So many are drawn when the claim is confirmed, and computed by every node."""
+    chunks_drawn: list[ClaimedPlace] | None
+    """These are they; null until they are drawn, for a refuted claim, and where the chain does not remember
+    the blocks that drew them."""
     last_tick: int
     """Of the last claim."""
     confirm_tick: int | None
     """From which on it can be confirmed; null until every part is claimed."""
     window_left: int | None
-    """Ticks until then; null for a claim that is decided, or of which parts are missing."""
+    """Ticks until then; null for a claim that is decided or expired, or of which parts are missing."""
+    dispute_until: int | None
+    """The last tick in which it can be disputed, unless it is confirmed before; null for a claim that is
+    decided or expired. The first one is the first tick of the phase score."""
+    expired: bool
+    """Whether it was neither confirmed nor refuted while that was possible: then it counts for nothing."""
     bond: int
 
 
@@ -289,10 +306,37 @@ class FailedTransaction(TypedDict):
     bond_burned: int
 
 
+class RefutedClaim(TypedDict):
+    """A claim of scores that every node found to be false."""
+
+    height: int
+    block: Id
+    txid: Id
+    """The dispute, or the confirmation whose audit has found the lie."""
+    kind: str
+    """The name of its type."""
+    epoch: int
+    author: AddressText | None
+    """Who has claimed."""
+    challenger: AddressText | None
+    """Who sent the transaction, and got the reward."""
+    part: int
+    """The number, among the claimed parts, of the part in which the claim is false."""
+    chunk: int
+    """The number of the false chunk in the part."""
+    rows: int
+    """Rows of the chunk."""
+    bond: int
+    """What the author has lost: the reward, and what was burned."""
+    reward: int
+    bond_burned: int
+
+
 class FailuresResult(TypedDict):
     """What failed in a round."""
 
     failed: list[FailedTransaction]
+    refuted: list[RefutedClaim]
     from_height: int
     to_height: int
     next: int | None

@@ -28,9 +28,9 @@ _NAMES: Final[Mapping[str, str]] = {
     "parameter_bytes queued_bytes received_bytes resident_bytes rss_bytes sent_bytes sent_tensor_bytes "
     "size_bytes",
     "height of a block": "base committed fork_height from_height height syncing_to to_height",
-    "ticks of the round clock": "audit_ended audit_window commit_window confirm_tick gap last_tick opened "
-    "open_window public_since reveal_ended reveal_window score_window tick ticks ticks_left update_window "
-    "window window_left witness_window witnesses_ended",
+    "ticks of the round clock": "audit_ended audit_window commit_window confirm_tick dispute_until gap "
+    "last_tick open_window opened public_since reveal_ended reveal_window score_window tick ticks ticks_left "
+    "update_window window window_left witness_window witnesses_ended",
     "seconds": "age_s ahead_s clock_ahead_s connected_s due_s every_s mean_s retry_s seconds shown_s "
     "uptime_s",
     "milliseconds": "block_time_ms future_limit_ms half_life_ms round_trip_ms",
