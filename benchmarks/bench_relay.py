@@ -140,6 +140,7 @@ async def _line(
                 clock,
                 network.transport(f"host{number}"),
                 lambda: None,
+                {},
             )
             line.append(await stack.enter_async_context(running_node(spec, setup)))
         await until(lambda: sum(len(node.peers.peers()) for node in line) == 2 * (nodes - 1))

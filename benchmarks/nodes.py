@@ -31,6 +31,7 @@ def node_setup(folder: Path, peers: Sequence[PeerAddress] = ()) -> Setup:
         SystemClock(),
         WebSocketTransport(),
         lambda: None,
+        {},
     )
 
 

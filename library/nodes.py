@@ -72,7 +72,7 @@ def dev_node(
             data_dir=path, rpc_port=0, p2p_port=0, mine=True, miner_address=miner, miner_waits=True
         )
         with (
-            running_node(config, spec),
+            running_node(config, spec, names={dev_key(name).address: name for name in (*accounts, MINER)}),
             SyncChain(_acting(path, accounts, named=(*accounts, MINER))) as chain,
         ):
             yield chain

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 import psutil
@@ -40,6 +40,7 @@ from engram.p2p.outbound import OutboundLimits
 from engram.p2p.places import PlaceLimits
 from engram.p2p.transport import WebSocketTransport
 from engram.primitives.errors import ChainError
+from engram.primitives.types import Address
 from engram.primitives.version import VERSION
 
 PEER_PORT_PER_HOST: Final = 16
@@ -57,10 +58,13 @@ class Node:
         clock: Clock | None = None,
         transport: Transport | None = None,
         mine_on_demand: bool = False,
+        names: Mapping[Address, str] | None = None,
     ) -> None:
         """Reads nothing yet: `run` opens the data directory.
 
         With `mine_on_demand`, a node that mines does so only while transactions wait or a round runs.
+        `names` are what its program calls accounts whose keys are not in the data directory: on a chain for
+        development, `dev_names` tells them to those who look at it.
         """
         self.config = config
         self.spec = spec
@@ -71,6 +75,7 @@ class Node:
         self._clock = clock or SystemClock()
         self._transport = transport
         self._mine_on_demand = mine_on_demand
+        self._names = dict(names or {})
         self._stopping = asyncio.Event()
         self._log = logs.get_logger("node")
 
@@ -235,4 +240,5 @@ class Node:
             self._transport
             or WebSocketTransport(ports, encryption=Encryption(config.p2p_tls), paused=logs.no_descriptor),
             self.stop,
+            self._names,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -70,6 +70,7 @@ from engram.node.sync.sync import Sync
 from engram.p2p.link import Transport
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.protocol import Held
+from engram.primitives.types import Address
 from engram.statemachine.scoring import Scorer
 
 RPC_THREADS: Final = 4
@@ -122,6 +123,8 @@ class Setup:
     transport: Transport
     stop: Callable[[], None]
     """Call it to stop the node."""
+    names: Mapping[Address, str]
+    """What the program that runs the node calls accounts, for those who look at a chain for development."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         DevMethods(
             *(views, mempool, mining, manager, render),
             Keystore(config.data_dir / KEYS_DIRECTORY, base.spec.hrp),
+            setup.names,
         ),
     )
     discovery = Discovery()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
@@ -18,12 +18,16 @@ from engram.node.concurrency import cause_of
 from engram.node.config import Config
 from engram.node.files import open_log
 from engram.node.node import Node
+from engram.primitives.types import Address
 
 
 @contextmanager
-def running_node(config: Config, spec: ChainSpec) -> Iterator[Node]:
+def running_node(
+    config: Config, spec: ChainSpec, *, names: Mapping[Address, str] | None = None
+) -> Iterator[Node]:
     """The node, answering; stopped and joined at the end. It mines while transactions wait or a round runs.
 
+    `names` are what the program calls accounts on a chain for development, see `Node`.
     What it logs goes to `node.log` in its data directory: standard output is the program's. Raises what kept
     the node from starting, and at the end what ended it before its time.
     """
@@ -32,7 +36,7 @@ def running_node(config: Config, spec: ChainSpec) -> Iterator[Node]:
         before = structlog.get_config()
         structlog.configure(logger_factory=structlog.WriteLoggerFactory(stream))
         try:
-            thread = _NodeThread(Node(config, spec, mine_on_demand=True))
+            thread = _NodeThread(Node(config, spec, mine_on_demand=True, names=names))
             thread.start()
             try:
                 yield thread.wait_until_ready()

@@ -6,8 +6,8 @@ They hang on the chain, not on a setting: where blocks cost work, each of them i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from engram.node.rpc.render import Renderer, span_name
 from engram.node.rpc.results.chain import HeadResult, NamedAccount
 from engram.p2p.manager import PeerManager
 from engram.primitives.errors import ChainError
-from engram.primitives.types import Hash
+from engram.primitives.types import Address, Hash
 from engram.statemachine.rounds.calendar import Calendar
 from engram.statemachine.rounds.records import Round
 
@@ -42,6 +42,8 @@ class DevMethods:
     peers: PeerManager[CheckedBlock]
     render: Renderer
     keystore: Keystore
+    names: Mapping[Address, str]
+    """What the program that runs the node calls accounts."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @rpc_method(HeadResult, admin=True)
@@ -107,17 +109,16 @@ class DevMethods:
 
     @rpc_method(list[NamedAccount])
     async def dev_names(self) -> list[dict[str, Any]]:
-        """The names of the keys in the node's data directory, by their addresses, for those who look at a
-        chain for development. Files that hold no key are left out.
+        """The names of accounts for those who look at a chain for development: those of the keys in the
+        node's data directory, and those that the program which runs the node has given it. Files that hold
+        no key are left out.
         """
         self._check_free()
-        try:
+        found = dict(self.names)
+        with suppress(ChainError, OSError):  # what is wrong with keys is said by the commands that use them
             scanned = await self.views.threads.run(self.keystore.scan)
-        except (ChainError, OSError):  # what is wrong with keys is said by the commands that use them
-            return []
-        return [
-            {"address": self.render.address(entry.address), "name": entry.name} for entry in scanned.entries
-        ]
+            found |= {entry.address: entry.name for entry in scanned.entries}
+        return [{"address": self.render.address(address), "name": name} for address, name in found.items()]
 
     def _check_free(self) -> None:
         if has_work(self.views.chain.spec):

@@ -134,6 +134,16 @@ def rehearsal() -> Iterator[SyncChain]:
         yield chain
 
 
+def test_accounts_that_a_program_has_named_have_their_names(explorer: Explorer, rehearsal: SyncChain) -> None:
+    """Their keys are in no file: the node knows their names from the program that runs it."""
+    pages = Explorer(explorer.driver, rehearsal.url)
+    pages.open("names", ".table a")
+    pages.until_text(".table", "bob")
+    assert {each.text for each in pages.all(".table a")} >= {"alice", "bob", "miner"}
+    pages.find("#asked").send_keys("bob\n")
+    pages.until_text("h1", "Account bob")
+
+
 def test_keys_of_a_chain_for_development_have_their_names(explorer: Explorer, rehearsal: SyncChain) -> None:
     """Seen: who had just named keys read addresses on the page of `engram run --dev`."""
     user = Shell(rehearsal.call("node_info")["data_dir"], {"ENGRAM_PASSPHRASE": "a phrase"})

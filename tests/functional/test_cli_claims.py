@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from engram.commands.support.claims import places
 from tests.support.cli import Shell
 from tests.support.dev_node import served_shell
+from tests.support.refuted_claim import HONEST, LIAR, WATCHER, refuted_claim
 
 COIN = 10**8
 FOUND = ("round", "open", "--data", "digits", "--take-classes", "0-1", "--rows", "20", "--key", "alice")
@@ -64,3 +67,20 @@ def test_a_watcher_stops_when_it_is_told_to(shell: Shell) -> None:
         _, said = running.communicate()
     assert running.returncode == 130
     assert "Traceback" not in said
+
+
+def test_a_user_is_told_what_became_of_each_claim(tmp_path: Path) -> None:
+    with refuted_claim(tmp_path) as played:
+        user = Shell(tmp_path, {})
+        told = user.json("round", "show", played.round)
+        assert [claim["status"] for claim in told["claims"]] == ["confirmed", "refuted"]
+        assert [refuted["author"] for refuted in told["refuted"]] == [LIAR]
+        assert user.json("round", "claims", played.round) == told["claims"]
+        shown = user.text("round", "show", played.round)
+        assert f"{HONEST}: confirmed; every node computed 2 of 6 chunks: chunk" in shown
+        assert (
+            f"{LIAR}: refuted; chunk 1 of part 1 is false, as {WATCHER} has shown, who disputed it" in shown
+        )
+        assert "lost a bond of 2 coins, 1 of them to" in shown
+        drawn = places(told["claims"][0]["chunks_drawn"])
+        assert drawn in user.text("round", "claims", played.round)

@@ -279,6 +279,12 @@ def test_the_terms_are_those_that_were_asked_for(data: Dataset) -> None:
     assert (found["growth_limits"]["classes"], found["lost_cap_ppm"]) == (7, 500_000)
 
 
+def test_those_who_look_at_the_chain_are_told_the_names_of_its_accounts(chain: SyncChain) -> None:
+    names = {each["address"]: each["name"] for each in chain.call("dev_names")}
+    assert sorted(names.values()) == ["alice", "bob", "carol", "miner"]
+    assert names[chain.using("bob").address] == "bob"
+
+
 def test_without_a_key_a_chain_is_only_read(chain: SyncChain, model: SyncModel, data: Dataset) -> None:
     with engram.connect(chain.url) as reader:
         assert reader.model().id == model.id
