@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from engram.commands.support.engines import experiment_engine_option
 from engram.commands.support.options import Command, Group
 from engram.commands.support.output import print_json
 
@@ -90,6 +91,7 @@ def _experiment(name: str, title: str) -> click.Command:
         help="Run the cells on the Dask cluster of this scheduler, such as tcp://host:8786. Its workers need "
         "this version of Engram, and --data at the same path; start them with --nthreads 1.",
     )
+    @experiment_engine_option
     @click.option("--only", metavar="CELL", multiple=True, help="Run this cell only; can be repeated.")
     @click.option(
         "--json", "as_json", is_flag=True, help="Print each event and the result as a line of JSON."
@@ -100,10 +102,11 @@ def _experiment(name: str, title: str) -> click.Command:
         data: Path | None,
         jobs: int,
         scheduler: str | None,
+        engine: str,
         only: tuple[str, ...],
         as_json: bool,
     ) -> None:
-        _run(name, out, quick, data, jobs, scheduler, only, as_json)
+        _run(name, out, quick, data, jobs, scheduler, engine, only, as_json)
 
     run.__doc__ = f"""{title}
 
@@ -125,12 +128,14 @@ def _run(
     data: Path | None,
     jobs: int,
     scheduler: str | None,
+    engine: str,
     only: tuple[str, ...],
     as_json: bool,
 ) -> None:
     from engram.node.process import use_one_blas_thread
 
     use_one_blas_thread()
+    from engram.node.engines.choosing import engine_for
     from engram.participant.experiments.cluster import cluster
     from engram.participant.experiments.data import DataFolder
     from engram.participant.experiments.plan import Scale
@@ -145,7 +150,10 @@ def _run(
         DataFolder(None if data is None else data.resolve()),
         only,
         ("engram", *sys.argv[1:]),
+        engine,
     )
+    if scheduler is None:
+        engine_for(engine)  # else each cell would fail
     signal.signal(signal.SIGTERM, _interrupt)
     schedule = here(jobs) if scheduler is None else cluster(scheduler)
     written = run_experiment(plan, schedule, jobs, lambda ran: _tell(ran, as_json=as_json))

@@ -1,4 +1,4 @@
-"""The option `--engine` of commands that evaluate networks themselves."""
+"""The option `--engine` of commands that evaluate networks themselves, or start nodes that do."""
 
 from __future__ import annotations
 
@@ -17,3 +17,16 @@ engine_option: Final = click.option(
     "Default: the setting `engine` of the data directory, ENGRAM_ENGINE, or auto.",
 )
 """Adds `--engine`; the command gets None where it is not given, and asks its session for the setting."""
+
+experiment_engine_option: Final = click.option(
+    "--engine",
+    type=click.Choice(_SETTING.choices),
+    default="numpy",
+    envvar="ENGRAM_ENGINE",
+    show_default=True,
+    show_envvar=True,
+    help="What evaluates networks, in nodes and for whoever takes part: numpy, PyTorch with int8 (torch), a "
+    "graphics card (cuda), or the fastest of these (auto). All give the same integers, but times that are "
+    "measured differ. Networks are small here, so to choose an engine at every start rarely pays.",
+)
+"""Adds `--engine` to an experiment, whose nodes have no settings of their own."""

@@ -30,6 +30,7 @@ from typing import Any, Final, Self
 from engram.consensus.chainspec import ChainSpec
 from engram.node.concurrency import cause_of
 from engram.node.datadir import write_spec
+from engram.node.engines.registry import AUTO
 from engram.node.errors import NodeUnreachable, RemoteError, WaitTimeout
 from engram.node.localnet.links import CuttableLink
 from engram.node.localnet.nodeprocess import NodeProcess, write_settings
@@ -61,14 +62,16 @@ class Localnet:
         nodes: int = 4,
         miners: Sequence[Address] | None = None,
         hashes_per_s: int = HASHES_PER_S,
+        engine: str = AUTO,
     ) -> None:
         """Prepares the network; `async with` starts it.
 
         `miners` names, for each node, the address that is paid for its blocks. Nodes for which it names none
         do not mine. By default every node mines for an address whose private key is thrown away.
-        `hashes_per_s` is shared among the miners.
+        `hashes_per_s` is shared among the miners. `engine` names what the nodes evaluate networks with.
         """
         self.spec: Final = spec
+        self.engine: Final = engine
         self.nodes: Final = tuple(
             NodeProcess(f"node{number}", folder / f"node{number}") for number in range(nodes)
         )
@@ -249,6 +252,7 @@ class Localnet:
             miner_waits=True,
             miner_waits_at=others,
             log_format="json",
+            engine=self.engine,
         )
 
     async def _connected(self) -> bool:

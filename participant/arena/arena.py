@@ -61,10 +61,19 @@ class Arena(Venue):
     """A node, its pacer, and what everyone does on it."""
 
     def __init__(
-        self, folder: Path, spec: ChainSpec, report: Report, keys: Mapping[str, PrivateKey] | None = None
+        self,
+        folder: Path,
+        spec: ChainSpec,
+        report: Report,
+        keys: Mapping[str, PrivateKey] | None = None,
+        engine: str = NUMPY,
     ) -> None:
-        """`keys` are those of the actors by name, where they are not those of `key_of`."""
-        super().__init__(folder, report)
+        """`keys` are those of the actors by name, where they are not those of `key_of`.
+
+        `engine` names what evaluates networks. Networks are small here and nodes many: a race of engines at
+        every start would take longer than it saves.
+        """
+        super().__init__(folder, report, engine)
         self.spec: Final = spec
         self.pacer: Final = Pacer()
         self._keys: Final = keys
@@ -90,8 +99,9 @@ class Arena(Venue):
     def start(self) -> None:
         """Starts the node, at a port of its choice. Blocks."""
         address = format_address(key_of("miner").address, self.spec.hrp)
-        # Networks are small here and nodes many: a race of engines at every start would take longer.
-        config = Config(data_dir=self.folder, rpc_port=0, p2p_port=0, miner_address=address, engine=NUMPY)
+        config = Config(
+            data_dir=self.folder, rpc_port=0, p2p_port=0, miner_address=address, engine=self.engine
+        )
         self._node = running_node(config, self.spec)
         self._node.__enter__()
 

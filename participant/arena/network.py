@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from engram.node.client import RpcClient
+from engram.node.engines.registry import NUMPY
 from engram.node.localnet.localnet import Localnet
 from engram.node.localnet.nodeprocess import NodeProcess
 from engram.participant.arena.arena import key_of
@@ -26,8 +27,11 @@ from engram.statemachine.rounds.records import Round
 class NetworkVenue(Venue):
     """Actors on the nodes of a localnet that runs: each actor uses the node whose turn it is by name."""
 
-    def __init__(self, folder: Path, net: Localnet, actors: tuple[str, ...], report: Report) -> None:
-        super().__init__(folder, report)
+    def __init__(
+        self, folder: Path, net: Localnet, actors: tuple[str, ...], report: Report, engine: str = NUMPY
+    ) -> None:
+        """`engine` names what evaluates networks for the actors; the nodes of `net` have their own."""
+        super().__init__(folder, report, engine)
         self.net: Final = net
         self._actors = actors
 

@@ -14,6 +14,8 @@ from engram.node.chain.importer import Importer, ImportStatus
 from engram.node.chain.recovery import open_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
+from engram.node.engines.choosing import engine_for
+from engram.node.engines.registry import NUMPY
 from engram.node.storage.store import BlockRef, ChainStore, open_store
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
@@ -32,19 +34,21 @@ class Judged:
     """Processor time to check its signature and to apply it."""
 
 
-def replay(node: Path, spec: ChainSpec, scratch: Path) -> list[Judged]:
+def replay(node: Path, spec: ChainSpec, scratch: Path, engine: str = NUMPY) -> list[Judged]:
     """Judges every block of the best chain in a node's data directory, in order, in the folder `scratch`.
 
-    The node must have stopped. Raises what `open_store` raises.
+    `engine` names what evaluates networks. The node must have stopped. Raises what `open_store` and
+    `engine_for` raise.
     """
+    evaluator = engine_for(engine)
     first = genesis(spec)
     source = open_store(node, spec_id(spec), first.id)
     store = open_store(scratch, spec_id(spec), first.id)
     verifier = SignatureVerifier(threads=1)
     try:
-        importer = Importer(spec, store, Scorer(VerificationCache()), verifier)
+        importer = Importer(spec, store, Scorer(VerificationCache(), evaluator), verifier)
         head = open_chain(spec, first, store, importer).head
-        scorer, found = Scorer(VerificationCache()), list[Judged]()
+        scorer, found = Scorer(VerificationCache(), evaluator), list[Judged]()
         for _, name in source.canonical(1):
             ref = source.find_ref(name)
             assert ref is not None, "the store has a reference of each block of its best chain"

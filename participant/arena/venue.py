@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from engram.node.client import RpcClient
+from engram.node.engines.choosing import engine_for
 from engram.participant.author import Author
 from engram.participant.epoch_reports import EpochReport
 from engram.participant.journal import Journal
@@ -46,10 +47,13 @@ class Ended:
 class Venue(ABC):
     """Nodes of some kind, the wallets of the actors, and the play."""
 
-    def __init__(self, folder: Path, report: Report) -> None:
-        """`folder` keeps the secrets of rounds; `report` is told what everybody does."""
+    def __init__(self, folder: Path, report: Report, engine: str) -> None:
+        """`folder` keeps the secrets of rounds; `report` is told what everybody does; `engine` names what
+        evaluates networks.
+        """
         self.folder: Final = folder
         self.report: Final = report
+        self.engine: Final = engine
 
     @abstractmethod
     def key(self, name: str) -> PrivateKey:
@@ -103,9 +107,10 @@ class Venue(ABC):
         return Opener(wallet, self.folder / ROUNDS_DIRECTORY, self.report)
 
     def author(self, wallet: Wallet, strategy: Strategy, **options: Any) -> Author:
-        """The author's side of rounds, with their secrets in the folder."""
+        """The author's side of rounds, with their secrets in the folder. Raises what `engine_for` raises."""
         journal = Journal(self.folder / ROUNDS_DIRECTORY)
-        return Author(wallet, strategy, self.report, journal=journal, **options)
+        engine = engine_for(self.engine)
+        return Author(wallet, strategy, self.report, journal=journal, engine=engine, **options)
 
     async def model(self, model_id: Hash) -> Model:
         """The record of a model."""

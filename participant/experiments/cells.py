@@ -41,12 +41,17 @@ class FinishedCell:
         return {"digest": self.digest, "seconds": self.seconds, "rows": self.rows}
 
 
-def digest_of(experiment: Experiment, cell: Cell, data_sets: Sequence[str]) -> str:
-    """Hexadecimal SHA-256 of the cell's settings, the code, the versions and the data it depends on."""
+def digest_of(experiment: Experiment, cell: Cell, data_sets: Sequence[str], engine: str) -> str:
+    """Hexadecimal SHA-256 of the cell's settings, the code, the versions and the data it depends on.
+
+    What an engine computes is what every other computes, but columns that are measured by a clock depend on
+    it.
+    """
     facts = {
         "cell": [experiment.name, cell.name, dict(cell.settings)],
         "code": code_digest(type(experiment).__module__),
         "versions": versions(),
+        "engine": engine,
         "data": {name: dict(DATA_SETS[name].files) for name in data_sets},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

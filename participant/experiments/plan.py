@@ -57,11 +57,12 @@ class Experiment(Protocol):
     def cells(self, scale: Scale, data: DataFolder) -> Sequence[Cell]:
         """The cells, in the order in which they are started."""
 
-    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say) -> Rows:
+    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say, engine: str) -> Rows:
         """Computes the rows of one cell, in a worker process. Blocks. `work` is an empty folder for this run.
 
-        Rows depend on the cell's settings, the code and the data alone; what is measured by a clock goes to
-        columns that are marked as measured.
+        `engine` names what evaluates networks (`node/engines/registry.py`), in nodes and for whoever takes
+        part; each gives the same integers. Rows depend on the cell's settings, the code and the data alone;
+        what is measured by a clock goes to columns that are marked as measured.
         """
 
     def document(self, scale: Scale, rows: Rows) -> Document:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from engram.node.engines.registry import NUMPY
 from engram.node.files import write_public
 from engram.participant.experiments.cells import FinishedCell, digest_of, load_cell, path_of, versions
 from engram.participant.experiments.data import DATA_SETS, DataFolder
@@ -49,6 +50,9 @@ class RunPlan:
     """The names of the cells to run; empty for all."""
     command: tuple[str, ...] = ()
     """The command line, for `results.json`."""
+    engine: str = NUMPY
+    """The name of the engine that evaluates networks. Networks are small here and nodes many, and to choose
+    one at every start would take longer than it saves."""
 
 
 def run_experiment(plan: RunPlan, schedule: Schedule, jobs: int, ended: Callable[[Ran], None]) -> bool:
@@ -66,14 +70,17 @@ def run_experiment(plan: RunPlan, schedule: Schedule, jobs: int, ended: Callable
     known = {cell.name for cell in cells}
     if unknown := [name for name in plan.only if name not in known]:
         raise CellUnknown(expected=sorted(known), got=unknown[0])
-    digests = {cell.name: digest_of(plan.experiment, cell, names) for cell in cells}
+    digests = {cell.name: digest_of(plan.experiment, cell, names, plan.engine) for cell in cells}
     kept = {cell.name: load_cell(plan.out, cell, digests[cell.name]) for cell in cells}
     finished = {name: each for name, each in kept.items() if each is not None}
     missing = [
         cell for cell in cells if cell.name not in finished and (not plan.only or cell.name in plan.only)
     ]
     watched = _Watch(cells, jobs)
-    tasks = [CellTask(plan.experiment, cell, plan.data, _fresh_log(plan.out, cell)) for cell in missing]
+    tasks = [
+        CellTask(plan.experiment, cell, plan.data, plan.engine, _fresh_log(plan.out, cell))
+        for cell in missing
+    ]
     failed: dict[str, str] = {}
     by_name = {cell.name: cell for cell in cells}
     with closing(schedule(tasks)) as outcomes:
@@ -111,6 +118,7 @@ def write_report_of(plan: RunPlan, cells: Sequence[Cell], finished: dict[str, Fi
         "scale": plan.scale.value,
         "command": list(plan.command),
         "versions": versions(),
+        "engine": plan.engine,
         "data": {
             name: {"source": each.source, "licence": each.licence, "sha256": dict(each.files)}
             for name, each in DATA_SETS.items()

@@ -21,6 +21,8 @@ class CellTask:
     experiment: Experiment
     cell: Cell
     data: DataFolder
+    engine: str
+    """The name of the engine that evaluates networks."""
     log: Path | None = None
     """A file to which each line of the log is added at once, where the process that computes can reach it."""
 
@@ -49,7 +51,7 @@ def compute(task: CellTask) -> CellOutcome:
 
     work = Path(tempfile.mkdtemp(prefix="engram-experiment-"))
     try:
-        found = task.experiment.run(task.cell, work, task.data, say)
+        found = task.experiment.run(task.cell, work, task.data, say, task.engine)
         rows = {table: list(given) for table, given in found.items()}
         error = None
     except Exception as failure:

@@ -40,9 +40,9 @@ class Counting:
     def cells(self, scale: Scale, data: DataFolder) -> Sequence[Cell]:
         return [Cell(f"class-{each}", {"class": each}, 1.0 + each) for each in self.classes]
 
-    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say) -> Rows:
+    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say, engine: str) -> Rows:
         label = int(cell.settings["class"])
-        say(f"counts {label}")
+        say(f"counts {label} with the engine {engine}")
         (self.folder / f"{cell.name}.begun").write_text(str(os.getpid()))
         if (self.folder / f"{cell.name}.fails").exists():
             raise ValueError(f"class {label} cannot be counted")

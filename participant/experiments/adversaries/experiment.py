@@ -57,11 +57,11 @@ class AdversariesExperiment:
             _cell(name, share, FULL, seed) for seed in range(SEEDS) for name, share in ((NOBODY, 0), *every)
         ]
 
-    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say) -> Rows:
+    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say, engine: str) -> Rows:
         name, share = str(cell.settings["attack"]), int(cell.settings["share"])
         attack = BASELINE if name == NOBODY else ATTACKS[name]
         setting = PaperSetting.from_json(cell.settings)
-        fought, macs = asyncio.run(_fight(attack, share, setting, work, data))
+        fought, macs = asyncio.run(_fight(attack, share, setting, work, data, engine))
         say(f"{fought.winner} won; {fought.codes}")
         return {"fights": [_row(name, attack, share, setting, fought, macs)]}
 
@@ -88,12 +88,12 @@ def _cell(name: str, share: int, setting: PaperSetting, seed: int) -> Cell:
 
 
 async def _fight(
-    attack: Attack, share: int, setting: PaperSetting, work: Path, data: DataFolder
+    attack: Attack, share: int, setting: PaperSetting, work: Path, data: DataFolder, engine: str
 ) -> tuple[Fought, int]:
     spec = arena_spec(actors(attack, setting.participants), RULES)
     shares = shares_of(setting, data)
     count = attackers(attack, share, setting.participants)
-    async with Arena(work / "node", spec, untold).running() as arena:
+    async with Arena(work / "node", spec, untold, engine=engine).running() as arena:
         battle = Battle(arena, attack, count, setting, shares)
         fought = await battle.fight()
         async with arena.client() as client:

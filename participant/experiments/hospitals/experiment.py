@@ -62,10 +62,10 @@ class HospitalsExperiment:
             return [_cell(SUMS, 0), _cell(OWN, 0)]
         return [_cell(kind, seed) for seed in range(SEEDS) for kind in (SUMS, EVERYTHING, OWN)]
 
-    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say) -> Rows:
+    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say, engine: str) -> Rows:
         kind, seed = str(cell.settings["kind"]), int(cell.settings["seed"])
         division = divide(parse(data.thyroid()), seed)
-        played = asyncio.run(_play(kind, seed, division, work, say))
+        played = asyncio.run(_play(kind, seed, division, work, say, engine))
         rows = {
             "rounds": [_round_row(kind, seed, division, each) for each in enumerate(played.rounds)],
             "classes": _class_rows(kind, seed, played),
@@ -121,7 +121,9 @@ class HospitalsModel:
         return dict(sorted(right.items()))
 
 
-async def _play(kind: str, seed: int, division: Division, work: Path, say: Say) -> HospitalsModel:
+async def _play(
+    kind: str, seed: int, division: Division, work: Path, say: Say, engine: str
+) -> HospitalsModel:
     federation = Federation(division, division.rounds[0].opener, seed)
     least = LEAST_ROWS if kind == SUMS else MARGIN_ROWS
     files = {owner: federation.files_of(owner, least) for owner in range(len(OWNERS))}
@@ -130,7 +132,8 @@ async def _play(kind: str, seed: int, division: Division, work: Path, say: Say) 
     else:
         summed = {REGISTRY: federation.merged([each for own in files.values() for each in own], least)}
     founder = author_of(federation.founder) if kind == OWN else REGISTRY
-    async with Arena(work / "node", arena_spec(actors(), RULES), lambda notice: None).running() as arena:
+    spec = arena_spec(actors(), RULES)
+    async with Arena(work / "node", spec, lambda notice: None, engine=engine).running() as arena:
         hospitals = Hospitals(arena, division)
         founded = federation.founded(summed[founder])
         first = await hospitals.found(federation, founded, _founders(federation, summed))

@@ -59,8 +59,8 @@ class Lifelong:
     def cells(self, scale: Scale, data: DataFolder) -> Sequence[Cell]:
         return cells_of(scale)
 
-    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say) -> Rows:
-        return asyncio.run(_CellRun(cell, work, data, say).play())
+    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say, engine: str) -> Rows:
+        return asyncio.run(_CellRun(cell, work, data, say, engine).play())
 
     def document(self, scale: Scale, rows: Rows) -> Document:
         return document_of(self.title, scale, rows)
@@ -69,7 +69,7 @@ class Lifelong:
 class _CellRun:
     """One cell on one chain."""
 
-    def __init__(self, cell: Cell, work: Path, data: DataFolder, say: Say) -> None:
+    def __init__(self, cell: Cell, work: Path, data: DataFolder, say: Say, engine: str) -> None:
         given = cell.settings
         self._say = say
         self._stream: Stream = STREAMS[given["stream"]]
@@ -85,7 +85,7 @@ class _CellRun:
         actors = (KEEPER, WITNESS, SCORER, *(owner_of(each) for each in range(len(self._stream.sizes))))
         open_gate = any(line.open_gate for line in self._lines.values())
         spec = arena_spec(actors, rules_of(open_gate=open_gate))
-        self._arena = Arena(work, spec, lambda notice: None)
+        self._arena = Arena(work, spec, lambda notice: None, engine=engine)
 
     async def play(self) -> Rows:
         growths: list[Row] = []

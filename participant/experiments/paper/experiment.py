@@ -86,15 +86,17 @@ class PaperExperiment:
         main = _cell("network", NETWORK, FULL, 8.0, block_ms=BLOCK_MS)
         return [main, _cell("dual", DUAL, SWEPT), *sizes, *crowds]
 
-    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say) -> Rows:
+    def run(self, cell: Cell, work: Path, data: DataFolder, say: Say, engine: str) -> Rows:
         setting = PaperSetting.from_json(cell.settings)
         match cell.settings["kind"]:
             case "network":
-                return asyncio.run(_on_a_network(setting, int(cell.settings["block_ms"]), work, data, say))
+                return asyncio.run(
+                    _on_a_network(setting, int(cell.settings["block_ms"]), work, data, say, engine)
+                )
             case "dual":
-                return asyncio.run(_with_dual_memory(setting, work, data))
+                return asyncio.run(_with_dual_memory(setting, work, data, engine))
             case kind:
-                return {str(kind): asyncio.run(_swept(setting, work, data))}
+                return {str(kind): asyncio.run(_swept(setting, work, data, engine))}
 
     def document(self, scale: Scale, rows: Rows) -> Document:
         return report.document(scale, rows)
@@ -157,18 +159,18 @@ async def _play(venue: Venue, rounds: PaperRounds, say: Say) -> PaperRun:
 
 
 async def _on_a_network(
-    setting: PaperSetting, block_ms: int, work: Path, data: DataFolder, say: Say
+    setting: PaperSetting, block_ms: int, work: Path, data: DataFolder, say: Say, engine: str
 ) -> dict[str, list[Row]]:
     spec, shares = network_spec(setting, block_ms), shares_of(setting, data)
     begin = time.perf_counter()
-    async with Localnet(work / "nodes", spec, nodes=NODES) as net:
-        venue = NetworkVenue(work, net, actors(setting), untold)
+    async with Localnet(work / "nodes", spec, nodes=NODES, engine=engine) as net:
+        venue = NetworkVenue(work, net, actors(setting), untold, engine)
         rounds = PaperRounds(venue, setting, shares)
         played = await _play(venue, rounds, say)
         seconds = time.perf_counter() - begin
         head = await net.settle()
         nodes = [node.data_dir for node in net.nodes]
-    judged = replay(nodes[0], spec, work / "judged")
+    judged = replay(nodes[0], spec, work / "judged", engine)
     say(f"{len(judged)} transactions judged again")
     held = [folder_bytes(folder) for folder in nodes]
     chain = {
@@ -189,13 +191,13 @@ async def _on_a_network(
     }
 
 
-async def _swept(setting: PaperSetting, work: Path, data: DataFolder) -> list[Row]:
+async def _swept(setting: PaperSetting, work: Path, data: DataFolder, engine: str) -> list[Row]:
     """One line of a sweep, from a run on one node without a clock."""
     spec = arena_spec(actors(setting), RULES)
     shares = shares_of(setting, data)
-    async with Arena(work / "node", spec, untold).running() as arena:
+    async with Arena(work / "node", spec, untold, engine=engine).running() as arena:
         played = await _play(arena, PaperRounds(arena, setting, shares), lambda line: None)
-    judged = replay(work / "node", spec, work / "judged")
+    judged = replay(work / "node", spec, work / "judged", engine)
     asked_for = [each for each in played.entries if each.sender != EXAMINER]
     spent = zip(played.entries, judged, strict=True)
     return [
@@ -216,12 +218,14 @@ async def _swept(setting: PaperSetting, work: Path, data: DataFolder) -> list[Ro
     ]
 
 
-async def _with_dual_memory(setting: PaperSetting, work: Path, data: DataFolder) -> dict[str, list[Row]]:
+async def _with_dual_memory(
+    setting: PaperSetting, work: Path, data: DataFolder, engine: str
+) -> dict[str, list[Row]]:
     """What one participant answers before the growth, with both memories and with the chain alone."""
     spec = arena_spec(actors(setting), RULES)
     shares = shares_of(setting, data)
     rows: list[Row] = []
-    async with Arena(work / "node", spec, untold).running() as arena:
+    async with Arena(work / "node", spec, untold, engine=engine).running() as arena:
         rounds = PaperRounds(arena, setting, shares)
         await rounds.found()
         async with arena.actor(EXAMINER) as wallet:

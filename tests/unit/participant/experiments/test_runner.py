@@ -51,7 +51,8 @@ def test_a_report_is_written_from_all_cells(tmp_path: Path) -> None:
     assert "<em>them</em>" in page
     assert "<svg" in page
     assert "plots/" not in page, "the page needs no other file"
-    assert "counts 1" in (out / "cells" / "class-1.log").read_text()
+    assert results["engine"] == "numpy"
+    assert "counts 1 with the engine numpy" in (out / "cells" / "class-1.log").read_text()
 
 
 def test_finished_cells_are_not_run_again_and_the_same_numbers_give_the_same_bytes(tmp_path: Path) -> None:
@@ -78,6 +79,16 @@ def test_a_cell_of_other_settings_or_a_damaged_file_is_run_again(tmp_path: Path)
     (kept / "class-2.json").write_text(json.dumps({**other, "digest": "0" * 64}))
     events, _ = ran(planned(tmp_path))
     assert sorted(event.cell for event in events) == ["class-0", "class-2"]
+
+
+def test_another_engine_is_passed_to_every_cell_and_computes_them_anew(tmp_path: Path) -> None:
+    """What it computes is the same, but not the times that a cell may have measured."""
+    ran(planned(tmp_path))
+    events, written = ran(replace(planned(tmp_path), engine="auto"))
+    assert (len(events), written) == (3, True)
+    out = tmp_path / "out"
+    assert "counts 1 with the engine auto" in (out / "cells" / "class-1.log").read_text()
+    assert json.loads((out / "results.json").read_text())["engine"] == "auto"
 
 
 @pytest.mark.parametrize(
