@@ -373,7 +373,7 @@ class NodeFailed(ChainError):
     """A node's process did not start, or does not run; the end of its log says why."""
 
 
-class WaitTimeout(ChainError):
+class LocalnetStalled(ChainError):
     """What was waited for on a localnet did not come about in time."""
 
 

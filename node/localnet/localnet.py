@@ -31,7 +31,7 @@ from engram.consensus.chainspec import ChainSpec
 from engram.node.concurrency import cause_of
 from engram.node.datadir import write_spec
 from engram.node.engines.registry import AUTO
-from engram.node.errors import NodeUnreachable, RemoteError, WaitTimeout
+from engram.node.errors import LocalnetStalled, NodeUnreachable, RemoteError
 from engram.node.localnet.links import CuttableLink
 from engram.node.localnet.nodeprocess import NodeProcess, write_settings
 from engram.primitives.keys import PrivateKey, format_address
@@ -86,7 +86,7 @@ class Localnet:
     async def __aenter__(self) -> Self:
         """Makes missing data directories, starts every node and waits until all of them are connected.
 
-        Raises `NodeFailed`, and `WaitTimeout` if the nodes do not connect.
+        Raises `NodeFailed`, and `LocalnetStalled` if the nodes do not connect.
         """
         try:
             for link in (*self._links.values(), *self._rpc_links):
@@ -152,7 +152,8 @@ class Localnet:
         """Waits until the predicate holds. It is asked now and again after every event of any running node.
 
         A predicate may call a node that has ended: if it raises `NodeUnreachable`, it does not hold yet.
-        Raises `WaitTimeout` after `timeout_s` seconds, with the words of `what` and the report on every node.
+        Raises `LocalnetStalled` after `timeout_s` seconds, with the words of `what` and the report on every
+        node.
         """
         changed = asyncio.Event()
         watchers = [asyncio.create_task(_watch(node, changed)) for node in self.running]
@@ -164,14 +165,14 @@ class Localnet:
                         return
                     await changed.wait()
         except TimeoutError:
-            raise WaitTimeout(f"waited {timeout_s:g} s for {what}\n{await self.report()}") from None
+            raise LocalnetStalled(f"waited {timeout_s:g} s for {what}\n{await self.report()}") from None
         finally:
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
 
     async def wait_height(self, height: int, timeout_s: float = WAIT_S) -> None:
-        """Waits until the head of every running node is at least this high. Raises `WaitTimeout`."""
+        """Waits until the head of every running node is at least this high. Raises `LocalnetStalled`."""
 
         async def reached() -> bool:
             return all(head["height"] >= height for head in await self.heads())
@@ -179,7 +180,7 @@ class Localnet:
         await self.wait_for(f"height {height}", reached, timeout_s)
 
     async def wait_agreement(self, timeout_s: float = WAIT_S) -> dict[str, Any]:
-        """Waits until all running nodes have the same head, and returns it. Raises `WaitTimeout`."""
+        """Waits until all running nodes have the same head, and returns it. Raises `LocalnetStalled`."""
         agreed: dict[str, Any] = {}
 
         async def agree() -> bool:
@@ -196,7 +197,7 @@ class Localnet:
         While several mine, a block that holds a transaction may be replaced, and what builds on the
         transaction with it; and nodes that stop at once could keep different heads with equal work for ever.
         So one mines on until every node is two blocks above all heads that the others had: one that they have
-        just found may still come. Then one head has the most work. Raises `WaitTimeout`.
+        just found may still come. Then one head has the most work. Raises `LocalnetStalled`.
         """
         for node in self._mining()[1:]:
             await node.client.call("miner_stop")
@@ -206,7 +207,7 @@ class Localnet:
     async def settle(self) -> dict[str, Any]:
         """Ends mining, waits until all running nodes have one head, which stays, and returns it.
 
-        What is read of a node afterwards is what every node holds. Raises `WaitTimeout`.
+        What is read of a node afterwards is what every node holds. Raises `LocalnetStalled`.
         """
         if mining := self._mining():
             await self.leave_one_miner()

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from engram.consensus.chainspec import Allocation, ChainSpec, local
-from engram.node.errors import NodeFailed, WaitTimeout
+from engram.node.errors import LocalnetStalled, NodeFailed
 from engram.node.localnet.localnet import Localnet
 from engram.node.localnet.nodeprocess import write_settings
 from engram.participant.demo.cast import Cast
@@ -134,10 +134,10 @@ async def test_a_wait_in_vain_says_where_everyone_stands(pair: Localnet) -> None
         return False
 
     await pair.stop(1)
-    with pytest.raises(WaitTimeout) as caught:
+    with pytest.raises(LocalnetStalled) as caught:
         await pair.wait_for("the impossible", never, timeout_s=1)
     text = str(caught.value)
-    assert caught.value.code == "wait_timeout"
+    assert caught.value.code == "localnet_stalled"
     assert "the impossible" in text
     assert "node0: height" in text
     assert "node1: does not run" in text

@@ -9,7 +9,7 @@ from math import sqrt
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.statemachine.records import Model
@@ -47,7 +47,7 @@ EXAMPLES = max(1, settings().max_examples // 6)
 
 
 @given(LIVES)
-@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES)
 def test_what_a_frozen_model_knows_stays_over_all_its_growths(life: Life) -> None:
     it_stays(life)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.nn.loss import RowScores
@@ -51,7 +51,6 @@ FAIR = (Holder.HONEST, Holder.ABSENT)
 
 
 @given(MOVES)
-@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_no_coalition_gains_and_no_model_is_harmed(moves: Moves) -> None:
     all_is_well(moves)
 
