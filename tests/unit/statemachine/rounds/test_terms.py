@@ -7,6 +7,7 @@ import pytest
 
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec
+from engram.statemachine.claimterms import ClaimTerms
 from engram.statemachine.fees import price_of_macs
 from engram.statemachine.records import Model, NamedWitness, RetentionPart
 from engram.statemachine.rounds.calendar import Phase
@@ -249,6 +250,43 @@ def test_activations_on_a_part_have_to_be_few_enough_to_keep() -> None:
     check(replace(terms, rows=fits), YOUNG, roomy, wide)
     with pytest.raises(StepTooHeavy, match="activations"):
         check(replace(terms, rows=fits + 1), YOUNG, roomy, wide)
+
+
+def test_activations_on_the_rows_of_an_audit_have_to_be_few_enough_to_keep() -> None:
+    """As above, but where scores are claimed, no node computes a whole part: an audit has q chunks of rows.
+
+    A part of 34 · 1024 rows has chunks of 34 rows, one with a row more has chunks of 35.
+    """
+    blocks = (DenseRelu(1, 0, 6, 60_000, 0, 16, 8),), (Output(1, 0, 60_000, 0, 2, 0, 8),)
+    wide = founding(replace(WEIGHTS, spec=NetworkSpec(6, 2, (), *blocks)))
+    roomy = replace(SMALL_RULES, max_block_macs=10**13, max_transaction_bytes=10**7)
+    rows, row_bytes = 34 * 1_024, 60_000 * 2 + 16
+    terms = train_terms(PARTS, author_bond=10**6 * COIN, score_window=16)
+    most, fewer = (replace(YOUNG, claims=ClaimTerms(window=4, audited=audited)) for audited in (64, 63))
+    assert 64 * 34 * row_bytes <= 2**28 < 64 * 35 * row_bytes
+    check(replace(terms, rows=rows), most, roomy, wide)
+    check(replace(terms, rows=rows + 1), fewer, roomy, wide)
+    with pytest.raises(StepTooHeavy) as refused:
+        check(replace(terms, rows=rows + 1), most, roomy, wide)
+    assert refused.value.code == "step_too_heavy"
+    assert (refused.value.expected, refused.value.got) == (2**28, 64 * 35 * row_bytes)
+
+
+def test_a_growth_whose_audit_would_keep_too_many_activations_is_not_opened() -> None:
+    """The chunks of a retention part count, too: it has more rows than the parts of the round."""
+    blocks = (DenseRelu(1, 0, 6, 60_000, 0, 16, 8),), (Output(1, 0, 60_000, 0, 2, 0, 8),)
+    wide = founding(replace(WEIGHTS, spec=NetworkSpec(6, 2, (), *blocks)))
+    roomy = replace(SMALL_RULES, max_block_macs=10**13, max_transaction_bytes=10**7)
+    terms = grow_terms(PARTS, author_bond=10**6 * COIN, score_window=16)
+    claims = ClaimTerms(window=4, audited=64)
+    for rows, code in ((34 * 1_024, ""), (34 * 1_024 + 1, "step_too_heavy")):
+        model = replace(a_model(RetentionPart(b"\1" * 32, rows, 2)), claims=claims)
+        try:
+            check(terms, model, roomy, wide)
+            found = ""
+        except StepTooHeavy as refused:
+            found = refused.code
+        assert found == code
 
 
 def test_an_update_beyond_its_cap_is_charged_no_work() -> None:
