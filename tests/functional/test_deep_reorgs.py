@@ -6,15 +6,13 @@ from typing import Final
 import pytest
 
 from engram.node.chain.importer import ImportStatus
-from engram.node.storage.schema import DIFF
-from engram.node.storage.store import ChainStore
 from engram.statemachine.content import Inline
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.crash_server import ROWS
 from tests.support.faults import SCALE_VARIABLE, Played
 from tests.support.memory_chain import MemoryChain
-from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, best_rows, fork, miner_address, running
+from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, fork, kept_rows, miner_address, running
 
 DEPTHS: Final = (1, 2, 10, 100, 1_088, 2_000)
 PLAYED: Final = DEPTHS if SCALE_VARIABLE in os.environ else DEPTHS[:3]
@@ -37,11 +35,6 @@ def branches(depth: int) -> tuple[MemoryChain, MemoryChain]:
                 continue
             branch.mine(wishes, miner=miner_address(blocks))
     return loser, winner
-
-
-def kept_rows(store: ChainStore) -> dict[bytes, bytes]:
-    """The rows of the best chain without what undoes it: that is deleted later where more was to do."""
-    return {key: row for key, row in best_rows(store).items() if key[:1] != DIFF}
 
 
 @pytest.mark.fault(id=12)

@@ -15,6 +15,7 @@ from engram.statemachine.transition import TransitionResult, begin_block
 from engram.statemachine.upgrades import FROM_GENESIS
 from tests.support.ledger import Ledger
 from tests.support.memory_chain import MemoryChain, key, search
+from tests.support.node_chain import fork
 
 MINERS = (key(103), key(104))
 
@@ -35,7 +36,12 @@ class ChainLedger(Ledger):
         self.nodes = chain  # type: ignore[assignment]  # reads nodes just as well
         self.blobs = chain.blobs  # type: ignore[assignment]  # read as a dictionary only
         self._errands = errands or iter(())
-        self._miners = cycle(MINERS)
+        self.miners: Iterator[PrivateKey] = cycle(MINERS)
+        """Who mines the next blocks. Blocks of other miners differ, also where they hold the same."""
+
+    def fork(self) -> ChainLedger:
+        """A branch that shares all blocks so far."""
+        return ChainLedger(fork(self.chain))
 
     @property
     def height(self) -> int:  # type: ignore[override]  # here it follows from the chain
@@ -79,7 +85,7 @@ class ChainLedger(Ledger):
         if not txs and (errand := next(self._errands, None)) is not None:
             txs = (self.pay(errand[0], errand[1]()),)
         timestamp_ms = self.chain.tip.timestamp_ms + 151 + self.parent[0] * 3
-        miner = next(self._miners).address
+        miner = next(self.miners).address
         template = self.chain.template(txs, miner=miner, timestamp_ms=timestamp_ms)
         assert not template.skipped, template.skipped
         return self.chain.take(template.seal(search(self.chain.spec, template.header))).result

@@ -110,6 +110,12 @@ class ClaimPlay(Play):
         self.claimed: dict[tuple[Address, int, int], bytes] = {}
         """The claimed rows by author, epoch and number of the part."""
 
+    def fork(self) -> ClaimPlay:
+        other = super().fork()
+        assert isinstance(other, ClaimPlay), "a copy has the type of what it is a copy of"
+        other.lies, other.weights, other.claimed = dict(self.lies), dict(self.weights), dict(self.claimed)
+        return other
+
     def terms(self, **changes: object) -> RoundTerms:
         """Terms under which claims of both kinds fit."""
         given = {"rows": ROWS, "score_window": 16, "author_bond": 40 * COIN, **changes}

@@ -28,6 +28,7 @@ from engram.node.mempool.pool import PoolLimits
 from engram.node.storage.blockfiles import MAX_FILE_BYTES
 from engram.node.storage.db import MemoryDatabase
 from engram.node.storage.memoryfiles import MemoryBlockFiles
+from engram.node.storage.schema import DIFF
 from engram.node.storage.store import ChainStore, open_store
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash
@@ -191,3 +192,8 @@ def best_rows(store: ChainStore) -> dict[bytes, bytes]:
         ref = store.get_ref(block)
         rows[b"i" + block] = f"{ref.total_work} {ref.verdict.name} {ref.code}".encode()
     return rows
+
+
+def kept_rows(store: ChainStore) -> dict[bytes, bytes]:
+    """The rows of the best chain without what undoes it: that is deleted later where more was to do."""
+    return {key: row for key, row in best_rows(store).items() if key[:1] != DIFF}
