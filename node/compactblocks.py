@@ -10,10 +10,9 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Final
 
-from engram.consensus.block import MAX_TRANSACTIONS, Block, BlockHeader
+from engram.consensus.block import Block, BlockHeader
 from engram.consensus.errors import BodyTooLarge, TimestampAhead, UnknownParent, WrongTransactionsRoot
 from engram.node.chain.chain import Chain
 from engram.node.chain.floor import is_worth_a_body
@@ -21,14 +20,16 @@ from engram.node.chain.headers import CheckedBlock, CheckedHeader, HeaderChain, 
 from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import InvalidAncestor, LittleWork
+from engram.node.largebody import BodyPart, LargeBodies, block_bytes_of
 from engram.node.mempool.mempool import Mempool
-from engram.p2p.blockmessages import MAX_BLOCK_BYTES
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES, carried_bytes
 from engram.p2p.compact import PartialBody, match, short_ids
 from engram.p2p.errors import WrongReply
-from engram.p2p.messages import COMPACT_KEY_BYTES, MAX_HEADER_BYTES, MAX_PREFILLED_BYTES, CompactForm
+from engram.p2p.messages import COMPACT_KEY_BYTES, MAX_PREFILLED_BYTES, CompactForm
+from engram.p2p.relayed import PartsSource
 from engram.primitives.codec import decode, encode
 from engram.primitives.packing import pack, pack_plain, unpack
-from engram.primitives.types import Hash, Size
+from engram.primitives.types import Hash
 from engram.statemachine.transaction import Transaction
 
 NEAR_BLOCKS: Final = 3
@@ -37,21 +38,14 @@ so that nobody can make a node read and decode the same blocks again and again.
 """
 LARGE_BYTES: Final = 64 * 1024
 """Smaller parts of blocks are sent plain."""
-LIST_BYTES: Final = 16
-"""What a block's encoding has beside its header and its transactions, at most."""
-MAX_CARRIED_BYTES: Final = MAX_BLOCK_BYTES - MAX_HEADER_BYTES - LIST_BYTES
-"""The most bytes of transactions of a block that fits into a message."""
-
-
-@dataclass(frozen=True)
-class BodyPart:
-    """Some transactions of a block, in its order."""
-
-    transactions: Annotated[tuple[Transaction, ...], Size(0, MAX_TRANSACTIONS)]
+MAX_LARGE_BODIES: Final = 4
+"""So many blocks that are larger than a message are fetched by their outlines at once, because peers have
+announced them; further ones are left to the download of their headers.
+"""
 
 
 class HeldBlock:
-    """Implements `p2p.protocol.ServedBlock`; make it where the ids of its transactions are known already."""
+    """Implements `p2p.relayed.ServedBlock`; make it where the ids of its transactions are known already."""
 
     def __init__(self, block: Block, threads: ReaderThreads) -> None:
         self.id = block.header.id
@@ -88,18 +82,20 @@ class HeldBlock:
 
 
 class BlockInParts:
-    """Implements `p2p.protocol.PartialBlock`."""
+    """Implements `p2p.relayed.PartialBlock`."""
 
     def __init__(
         self,
         header: CheckedHeader,
         plain: BlockHeader,
         body: PartialBody[Transaction],
+        large: LargeBodies,
         threads: ReaderThreads,
     ) -> None:
         self._header = header
         self._plain = plain
         self._body = body
+        self._large = large
         self._threads = threads
 
     @property
@@ -107,8 +103,14 @@ class BlockInParts:
         return self._body.missing
 
     async def complete(self, packed: bytes | None) -> CheckedBlock | None:
-        """See `p2p.protocol.PartialBlock`. Raises `CodecError`, `WrongReply`, `BodyTooLarge`."""
+        """See `p2p.relayed.PartialBlock`. Raises `CodecError`, `WrongReply`, `BodyTooLarge`."""
         return await self._threads.run(self._completed, packed)
+
+    async def fetch_parts(self, peer: PartsSource, answer_s: float) -> CheckedBlock | None:
+        """See `p2p.relayed.PartialBlock`. Raises `CodecError`, `WrongReply`, `BodyTooLarge`."""
+        with self._large.of(self._header.id, may_begin=len(self._large) < MAX_LARGE_BODIES) as body:
+            block = None if body is None else await body.fetch(peer, answer_s, self._body.known)
+        return None if block is None else check_block(self._header, block)
 
     def was_false(self, block: CheckedBlock) -> bool:
         return not self._body.agrees_with([tx.id for tx in block.block.transactions])
@@ -116,8 +118,9 @@ class BlockInParts:
     def _completed(self, packed: bytes | None) -> CheckedBlock | None:
         came = () if packed is None else decode(BodyPart, unpack(packed, MAX_BLOCK_BYTES)).transactions
         transactions = self._body.fill(came)
-        if (size := sum(tx.size_bytes for tx in transactions)) > MAX_CARRIED_BYTES:
-            raise BodyTooLarge("a larger block than peers can carry", expected=MAX_CARRIED_BYTES, got=size)
+        most = carried_bytes(self._large.block_bytes)
+        if (size := sum(tx.size_bytes for tx in transactions)) > most:
+            raise BodyTooLarge("a larger block than peers can carry", expected=most, got=size)
         try:
             return check_block(self._header, Block(self._plain, transactions))
         except WrongTransactionsRoot:
@@ -133,6 +136,7 @@ class CompactBlocks:
         self._clock = clock
         self._threads = threads
         self._importing: dict[Hash, asyncio.Event] = {}
+        self._large = LargeBodies(block_bytes_of(chain.spec), clock, threads)
 
     def served(self, block: CheckedBlock) -> HeldBlock:
         """See `p2p.protocol.ChainProtocol`."""
@@ -170,7 +174,7 @@ class CompactBlocks:
         found = await self._threads.run(match, form, self._mempool.ids())
         pooled = {short: tx for short, txid in found.items() if (tx := self._mempool.get(txid)) is not None}
         body = PartialBody(form, prefilled, pooled, lambda tx: tx.id)
-        return BlockInParts(checked, header, body, self._threads)
+        return BlockInParts(checked, header, body, self._large, self._threads)
 
     def check_header(self, header: BlockHeader) -> CheckedHeader:
         """Checks a header that peers announced, with its work. It is CPU work: call it in a worker thread.

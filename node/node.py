@@ -23,6 +23,7 @@ from engram.node.config import Config
 from engram.node.datadir import RunInfo, remove_run_info, write_run_info, write_spec
 from engram.node.errors import AddressUnusable, MinerAddressMissing
 from engram.node.knownpeers import KnownPeers
+from engram.node.largebody import block_bytes_of
 from engram.node.listening import why_not
 from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce, check_carried
@@ -234,6 +235,7 @@ class Node:
             RpcLimits(
                 sockets=min(RpcLimits.sockets, places.rpc // 2),
                 requests=max(1, min(RpcLimits.requests, places.rpc // 4)),
+                unsent_bytes=max(RpcLimits.unsent_bytes, 4 * block_bytes_of(self.spec)),
                 accept=AcceptLimits(places.rpc),
             ),
             self._clock,

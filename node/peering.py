@@ -18,20 +18,22 @@ from engram.node.chain.floor import body_bytes, is_worth_a_body
 from engram.node.chain.headers import CheckedBlock, check_block
 from engram.node.chain.importer import ImportOutcome, ImportStatus
 from engram.node.clock import Clock
-from engram.node.compactblocks import MAX_CARRIED_BYTES, BlockInParts, CompactBlocks, HeldBlock
+from engram.node.compactblocks import BlockInParts, CompactBlocks, HeldBlock
 from engram.node.concurrency import ReaderThreads
 from engram.node.contents import Contents
 from engram.node.errors import BlockRefused, DamagedBody, LittleWork, SpecUnsupported, StatePruned
+from engram.node.largebody import block_bytes_of
 from engram.node.mempool.deferred import Source
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PooledTx
+from engram.node.outlines import StoredOutlines
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
 from engram.node.storage.lru import ByteLru
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
-from engram.p2p.blockmessages import MAX_BLOCK_BYTES
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES, MAX_COMPACT, BlockOutline, in_proportion
 from engram.p2p.errors import (
     DisconnectReason,
     WrongReply,
@@ -53,7 +55,9 @@ AGENT: Final = f"engram/{VERSION}"
 PACKED_BYTES: Final = 8 * MIB
 TRIED_IDS: Final = 65_536
 WASTED_BYTES: Final = 8 * MIB
-"""After so many bytes of blocks that were not worth them, a peer's announcements lead to its headers only."""
+"""After so many bytes of blocks that were not worth them, a peer's announcements lead to its headers only. It
+is more, in proportion, on a chain whose blocks may be larger than a message.
+"""
 _WASTED_BLOCK_BYTES: Final = 64 * 1024
 """What each such block counts beside its bytes."""
 _LOSING_IDS: Final = 4_096
@@ -122,7 +126,9 @@ class ChainAdapter:
         self._wasted: dict[Peer, int] = {}
         self._importing: dict[Hash, int] = {}
         self._compact = CompactBlocks(chain, mempool, clock, threads)
-        self.identity = Identity(chain_id(chain.spec), genesis, AGENT)
+        self._outlines = StoredOutlines(chain.store, threads)
+        self.identity = Identity(chain_id(chain.spec), genesis, AGENT, block_bytes_of(chain.spec))
+        self._wasted_bytes = in_proportion(WASTED_BYTES, self.identity.block_bytes)
 
     @property
     def head(self) -> HeadSummary:
@@ -137,6 +143,12 @@ class ChainAdapter:
 
     async def stored_blocks(self, block_ids: Sequence[bytes], most_bytes: int) -> Sequence[bytes | None]:
         return await self._threads.run(self._stored_blocks, block_ids, most_bytes)
+
+    async def stored_outline(self, block_id: bytes) -> BlockOutline | None:
+        return await self._outlines.outline(block_id)
+
+    async def stored_part(self, block_id: bytes, places: Sequence[int]) -> bytes | None:
+        return await self._outlines.part(block_id, places)
 
     @property
     def holdings(self) -> Held:
@@ -163,7 +175,7 @@ class ChainAdapter:
         if any(self._chain.parked(block_id) == UnknownParent.code for block_id in block_ids):
             self._sync.is_ahead(peer)  # whoever brought the block may keep its parent back
         unknown = await self._threads.run(self._unknown_blocks, fresh)
-        if unknown and (self._sync.is_running or self._wasted.get(peer, 0) > WASTED_BYTES):
+        if unknown and (self._sync.is_running or self._wasted.get(peer, 0) > self._wasted_bytes):
             self._sync.is_ahead(peer)
             return ()
         return unknown
@@ -282,9 +294,10 @@ class ChainAdapter:
         if ref.height == 0:
             return pack(encode(Block(ref.header, ())))
         try:
-            return store.packed_body(ref)
+            packed = store.packed_body(ref)
         except DamagedBody:
             return None
+        return packed if plain_size(packed) <= MAX_BLOCK_BYTES else None
 
     def _stored_blocks(self, block_ids: Sequence[Hash], most_bytes: int) -> list[bytes | None]:
         found: list[bytes | None] = []
@@ -345,12 +358,13 @@ def _check_answer(answer: ImportOutcome) -> None:
 
 
 def check_carried(spec: ChainSpec) -> None:
-    """Raises `SpecUnsupported` for a chain whose largest block would not fit into a message."""
-    if spec.rules.max_body_bytes > MAX_CARRIED_BYTES:
+    """Raises `SpecUnsupported` for a chain of whose blocks some fit neither into a message nor an outline."""
+    if block_bytes_of(spec) > MAX_BLOCK_BYTES and spec.rules.max_block_transactions > MAX_COMPACT:
         raise SpecUnsupported(
-            "rules.max_body_bytes: larger blocks than peers can carry",
-            expected=MAX_CARRIED_BYTES,
-            got=spec.rules.max_body_bytes,
+            "rules.max_block_transactions: more than an outline holds, on a chain whose blocks may be larger "
+            "than a message",
+            expected=MAX_COMPACT,
+            got=spec.rules.max_block_transactions,
         )
 
 

@@ -35,7 +35,7 @@ from engram.node.keystore import Keystore, load_node_key
 from engram.node.knownpeers import KnownPeers
 from engram.node.mempool.journal import JOURNAL_NAME, MempoolJournal
 from engram.node.mempool.mempool import Mempool
-from engram.node.mempool.pool import PoolLimits
+from engram.node.mempool.pool import limits_of
 from engram.node.mining.miner import Miner
 from engram.node.mining.mining import Mining, MiningSetup
 from engram.node.mining.pacing import Pacing
@@ -189,7 +189,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     counts, hub = metrics.Metrics(), EventHub()
     render = Renderer(base.spec.hrp, base.spec.rules, has_work=has_work(base.spec))
     chain = Chain(base.spec, base.store, base.importer, clock, base.head, counts.block_import.observe)
-    limits = PoolLimits(max_bytes=config.mempool_bytes)
+    limits = limits_of(base.spec.rules, config.mempool_bytes)
     journal = MempoolJournal(config.data_dir / JOURNAL_NAME, base.genesis.id)
     mempool = Mempool(chain, base.verifier, base.scorer, clock, limits, journal)
     pacing = Pacing(

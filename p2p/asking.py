@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from engram.p2p.addressmessages import Addresses, GetAddresses
-from engram.p2p.blockmessages import BLOCKS_VERSION, MAX_BLOCK_BYTES, MAX_BLOCKS, Blocks, GetBlocks
+from engram.p2p.blockmessages import (
+    BLOCKS_VERSION,
+    MAX_BLOCK_BYTES,
+    MAX_BLOCKS,
+    BlockOutline,
+    Blocks,
+    GetBlocks,
+    GetOutline,
+    Outline,
+)
 from engram.p2p.clock import Deadline, WallClock
 from engram.p2p.contentmessages import Content, ContentPart, GetContent, GetHoldings, Holdings
 from engram.p2p.errors import DisconnectReason, PeerTimeout, SessionEnded, WrongReply
@@ -54,6 +63,7 @@ R = TypeVar(
     Headers,
     BlockData,
     Blocks,
+    Outline,
     Transactions,
     CompactBlock,
     BlockTransactions,
@@ -117,9 +127,12 @@ class Asking:
     async def get_block_transactions(
         self, block_id: bytes, places: Sequence[int], timeout_s: float
     ) -> bytes | None:
-        """Packed transactions at these places of a block; None if the peer has it not at hand."""
         request = GetBlockTransactions(self._pending.new_id(), block_id, tuple(places))
         return (await self._ask(request, BlockTransactions, timeout_s)).transactions
+
+    async def get_outline(self, block_id: bytes, timeout_s: float) -> BlockOutline | None:
+        request = GetOutline(self._pending.new_id(), block_id)
+        return (await self._ask(request, Outline, timeout_s)).outline
 
     async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
         request = GetTransactions(self._pending.new_id(), tuple(txids[:MAX_FETCH]))

@@ -5,6 +5,10 @@ has been checked. Whatever else goes wrong with the form, the peer is asked for 
 the block, so it has it. All steps together have the time that one request for the whole block has, and other
 announcers are asked after that. So a peer that withholds, halves or falsifies answers gains nothing over one
 that never answers; and it loses its session where the answer itself proves the lie.
+
+On a chain whose blocks may be larger than a message, the peer is asked for the block by its outline instead,
+which has more time the more of it comes. Every announcer that is asked meanwhile supplies other parts of it.
+If the header could not be judged, such a block is not fetched here at all, but by its headers.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from typing import Generic
 from engram.p2p.clock import MonotonicClock
 from engram.p2p.errors import PeerTimeout, WrongReply
 from engram.p2p.messages import COMPACT_VERSION
-from engram.p2p.protocol import B, ChainProtocol, PartialBlock
+from engram.p2p.protocol import ChainProtocol
+from engram.p2p.relayed import B, PartialBlock
 from engram.p2p.session import Session
 
 
@@ -25,7 +30,7 @@ class Fetched(Generic[B]):
 
     block: B
     packed: bytes | None
-    """The whole block as it travelled; None if it came in its compact form."""
+    """The whole block as it travelled; None if it came in parts."""
     lie: WrongReply | None = None
     """What the peer sent before, if that is proved wrong by the block."""
 
@@ -66,14 +71,14 @@ class BlockFetch(Generic[B]):
             block = await self._complete(session, block_id, partial, budget)
             if block is not None:
                 return Fetched(block, None)
+            if self._chain.identity.has_outlines:
+                block = await partial.fetch_parts(session, self._block_s)
+                return None if block is None else Fetched(block, None, _lie(block_id, partial, block))
         packed = await session.get_block(block_id, budget.left_s())
         if packed is None:
             return None
         block = await self._chain.check_block(session, block_id, packed)
-        lie = None
-        if partial is not None and partial.was_false(block):
-            lie = WrongReply("the short ids were not those of the block", expected=block_id)
-        return Fetched(block, packed, lie)
+        return Fetched(block, packed, None if partial is None else _lie(block_id, partial, block))
 
     async def _open(self, session: Session, block_id: bytes, budget: _Budget) -> PartialBlock[B] | None:
         if session.identity.version < COMPACT_VERSION:
@@ -93,3 +98,10 @@ class BlockFetch(Generic[B]):
             if packed is None:
                 return None
         return await partial.complete(packed)
+
+
+def _lie(block_id: bytes, partial: PartialBlock[B], block: B) -> WrongReply | None:
+    """What a compact form has said falsely of this block."""
+    if not partial.was_false(block):
+        return None
+    return WrongReply("the short ids were not those of the block", expected=block_id)

@@ -69,6 +69,11 @@ class PartialBody(Generic[T]):
         self._put(form.prefilled, prefilled)
 
     @property
+    def known(self) -> tuple[T, ...]:
+        """The transactions that are here; a short id may name another one than the block's, by chance."""
+        return tuple(known for known in self._known if known is not None)
+
+    @property
     def missing(self) -> tuple[int, ...]:
         """Places of the transactions that have to be asked for, in order."""
         return tuple(index for index, known in enumerate(self._known) if known is None)
@@ -83,7 +88,7 @@ class PartialBody(Generic[T]):
                 got=len(transactions),
             )
         self._put(missing, transactions)
-        return tuple(known for known in self._known if known is not None)
+        return self.known
 
     def agrees_with(self, txids: Sequence[bytes]) -> bool:
         """Whether the short ids are those of a block with these transactions."""

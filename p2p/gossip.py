@@ -19,6 +19,7 @@ from typing import Generic
 from engram.p2p.addresses import AddressGossip
 from engram.p2p.addressmessages import AnnounceAddresses, GetAddresses
 from engram.p2p.blockfetch import BlockFetch, Fetched
+from engram.p2p.blockmessages import in_proportion
 from engram.p2p.clock import Deadline, MonotonicClock, Timer
 from engram.p2p.errors import PeerTimeout, PeerUnavailable, WrongReply
 from engram.p2p.inventory import KnownIds, RecentBlocks, WantList
@@ -33,7 +34,8 @@ from engram.p2p.messages import (
     Reply,
 )
 from engram.p2p.netgroup import group_of, is_loopback
-from engram.p2p.protocol import B, ChainProtocol
+from engram.p2p.protocol import ChainProtocol
+from engram.p2p.relayed import B
 from engram.p2p.serving import Serving
 from engram.p2p.session import Session
 from engram.primitives.errors import Invalid, NotReady
@@ -61,6 +63,7 @@ class GossipLimits:
     announce_every_s: float = 0.1
     """Seconds for which ids of transactions are gathered into one message; blocks do not wait."""
     recent_bytes: int = 16 * MIB
+    """Of the blocks that are kept to be relayed; more where blocks may be larger than a message."""
     announced_per_s: float = 500.0
     """Ids of transactions that one peer announces in a second, in the long run; more of them wait."""
     announced_burst: int = 8_192
@@ -147,7 +150,7 @@ class Gossip(Generic[B]):
         self._transactions: WantList[Session] = WantList(limits.wanted_transactions, self._rank, self._owner)
         self._proven: set[Session] = set()
         """Sessions that have delivered what they announced, and have not been too slow since."""
-        self._recent = RecentBlocks(limits.recent_bytes)
+        self._recent = RecentBlocks(in_proportion(limits.recent_bytes, chain.identity.block_bytes))
         self._importing: set[bytes] = set()
         self._serving = Serving(chain, self._recent)
         self._fetching = BlockFetch(chain, clock, limits.block_s)

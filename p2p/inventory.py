@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
-from engram.p2p.protocol import ServedBlock
+from engram.p2p.relayed import ServedBlock
 
 PROVEN_SOURCES: Final = 4
 """How many peers at most are asked for the same at once, if one of them has delivered before."""

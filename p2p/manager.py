@@ -29,7 +29,8 @@ from engram.p2p.link import Link, Listener, PeerAddress, Transport
 from engram.p2p.messages import PROTOCOL_VERSION, Hello
 from engram.p2p.outbound import Outbound, OutboundLimits, Resolve
 from engram.p2p.places import InboundPlaces, PlaceLimits
-from engram.p2p.protocol import B, ChainProtocol, PeerInfo, PeerOrigin
+from engram.p2p.protocol import ChainProtocol, PeerInfo, PeerOrigin
+from engram.p2p.relayed import B
 from engram.p2p.scores import PeerPolicy
 from engram.p2p.seeds import addresses_of
 from engram.p2p.session import Session

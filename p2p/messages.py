@@ -15,7 +15,17 @@ from enum import Enum
 from typing import Annotated, Final
 
 from engram.p2p.addressmessages import Addresses, AnnounceAddresses, GetAddresses
-from engram.p2p.blockmessages import MAX_BLOCK_BYTES, Blocks, GetBlocks, PackedBlock
+from engram.p2p.blockmessages import (
+    MAX_BLOCK_BYTES,
+    MAX_COMPACT,
+    Blocks,
+    GetBlocks,
+    GetOutline,
+    HeaderBytes,
+    Outline,
+    PackedBlock,
+    Place,
+)
 from engram.p2p.contentmessages import PIECE_BYTES, Content, GetContent, GetHoldings, Holdings
 from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, UnknownMessage
 from engram.primitives.codec import decode, encode
@@ -39,7 +49,6 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 HANDSHAKE_FRAME_BYTES: Final = 64 * KIB
 """The most bytes that a node reads from a connection whose handshake is not complete."""
-MAX_HEADER_BYTES: Final = 256
 MAX_TRANSACTION_BYTES: Final = MIB + KIB
 TRANSACTIONS_REPLY_BYTES: Final = MIB
 """An answer to `GetTransactions` takes no further transaction once it holds this many plain bytes."""
@@ -49,8 +58,6 @@ MAX_HEADERS: Final = 2_000
 MAX_LOCATOR: Final = 64
 MAX_FETCH: Final = 256
 """The most transactions in one `GetTransactions`."""
-MAX_COMPACT: Final = 8_192
-"""A block of more transactions is relayed whole only."""
 MAX_PREFILLED: Final = 256
 MAX_PREFILLED_BYTES: Final = 64 * KIB
 """The most plain bytes of the transactions that come with the short ids."""
@@ -60,13 +67,10 @@ MAX_ANNOUNCED_BLOCKS: Final = 16
 MAX_ANNOUNCED_TRANSACTIONS: Final = 1_024
 
 RequestId = U32
-HeaderBytes = Annotated[bytes, Size(1, MAX_HEADER_BYTES)]
 PackedTransaction = Annotated[bytes, Size(1, MAX_TRANSACTION_BYTES + PACKING_BYTES)]
 PackedBody = Annotated[bytes, Size(1, MAX_BLOCK_BYTES + PACKING_BYTES)]
 """Some transactions of a block, in its order: one array of them, packed."""
 PackedPrefilled = Annotated[bytes, Size(1, MAX_PREFILLED_BYTES + PACKING_BYTES)]
-Place = Annotated[int, Range(0, MAX_COMPACT - 1)]
-"""Of a transaction in its block, from 0."""
 Work = Annotated[bytes, Size(32, 32)]
 
 
@@ -260,6 +264,7 @@ ChainRequest = (
     GetHeaders
     | GetBlock
     | GetBlocks
+    | GetOutline
     | GetTransactions
     | GetCompact
     | GetBlockTransactions
@@ -274,6 +279,7 @@ Reply = (
     | Headers
     | BlockData
     | Blocks
+    | Outline
     | Transactions
     | CompactBlock
     | BlockTransactions
@@ -339,6 +345,8 @@ MESSAGES: Final = (
     MessageSpec(0x29, BlockTransactions, MAX_BLOCK_BYTES + PACKING_BYTES + 16),
     MessageSpec(0x2A, GetBlocks, 2 * KIB, rate=Rate(50, 100), reply=Blocks),
     MessageSpec(0x2B, Blocks, MAX_BLOCK_BYTES + 256),
+    MessageSpec(0x2C, GetOutline, 64, rate=Rate(20, 40), reply=Outline),
+    MessageSpec(0x2D, Outline, 300 * KIB),
     MessageSpec(0x30, Announce, 40 * KIB, rate=Rate(10, 100)),
     MessageSpec(0x40, GetAddresses, 16, rate=Rate(0.1, 4), reply=Addresses),
     MessageSpec(0x41, Addresses, 32 * KIB),
@@ -357,9 +365,8 @@ MAX_FRAME_BYTES: Final = max(spec.max_bytes for spec in MESSAGES)
 def encode_frame(message: Message) -> bytes:
     """The frame of a message.
 
-    Only this node's own values get here, and whoever makes a message cuts its lists to the limits above.
-    `node.peering.check_carried` refuses a chain whose blocks would not fit. So a message that cannot be
-    encoded is a bug of this node: `AssertionError`.
+    Only this node's own values get here, and whoever makes a message cuts its lists to the limits above. So
+    a message that cannot be encoded is a bug of this node: `AssertionError`.
     """
     spec = SPECS[type(message)]
     try:

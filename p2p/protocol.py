@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES, BlockOutline
 from engram.p2p.contentmessages import ContentPart, Holdings
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.link import PeerAddress
 from engram.p2p.messages import CompactForm
+from engram.p2p.relayed import B, PartialBlock, PartsSource, ServedBlock
 from engram.primitives.errors import ChainError
 
 
@@ -23,6 +25,13 @@ class Identity:
     """Id of the genesis block."""
     agent: str
     """Software and version, printable ASCII of at most 64 letters."""
+    block_bytes: int = MAX_BLOCK_BYTES
+    """The most plain bytes of a block of the chain."""
+
+    @property
+    def has_outlines(self) -> bool:
+        """Whether blocks may be larger than a message; those that are travel by their outlines."""
+        return self.block_bytes > MAX_BLOCK_BYTES
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class PeerInfo:
         return self.origin is PeerOrigin.INBOUND
 
 
-class Peer(Protocol):
+class Peer(PartsSource, Protocol):
     """One open session as the node sees it.
 
     The requests raise `PeerTimeout`, or another `PeerUnavailable` once the session has ended; both are
@@ -173,75 +182,6 @@ class Peer(Protocol):
         ...
 
 
-class RelayedBlock(Protocol):
-    """A block whose header and work are good and whose transactions are those that the header commits to."""
-
-    @property
-    def id(self) -> bytes:
-        """The block's id."""
-        ...
-
-
-B = TypeVar("B", bound=RelayedBlock)
-
-
-class ServedBlock(Protocol):
-    """A block in memory, as it is sent to peers. No method does CPU work in the event loop."""
-
-    @property
-    def id(self) -> bytes:
-        """The block's id."""
-        ...
-
-    @property
-    def header(self) -> bytes:
-        """Its encoded header."""
-        ...
-
-    @property
-    def txids(self) -> Sequence[bytes]:
-        """Ids of its transactions, in its order."""
-        ...
-
-    @property
-    def sizes(self) -> Sequence[int]:
-        """Encoded bytes of each transaction."""
-        ...
-
-    async def packed(self) -> bytes:
-        """The whole encoded block, packed."""
-        ...
-
-    async def body(self, places: Sequence[int]) -> bytes:
-        """The transactions at these places, as `BlockTransactions` carries them."""
-        ...
-
-    async def short_ids(self) -> tuple[bytes, bytes]:
-        """A random key, the same at every call, and the short ids of the transactions under it."""
-        ...
-
-
-class PartialBlock(Protocol[B]):
-    """A block whose header and work are good, and of whose transactions some are still missing."""
-
-    @property
-    def missing(self) -> Sequence[int]:
-        """Places of the transactions that have to be asked for, in order."""
-        ...
-
-    async def complete(self, packed: bytes | None) -> B | None:
-        """The block, once the missing transactions have come; `packed` is None if none were missing.
-
-        None if the header commits to others: a short id may name another transaction by chance. Raises
-        `Invalid` for transactions that no honest peer sends in answer.
-        """
-        ...
-
-    def was_false(self, block: B) -> bool:
-        """Whether the short ids were not those of this block, which has the same header."""
-        ...
-
-
 class ChainProtocol(Protocol[B]):
     """What p2p asks of the node; `B` is whatever the node makes of a checked block.
 
@@ -268,13 +208,28 @@ class ChainProtocol(Protocol[B]):
         ...
 
     async def block_bytes(self, block_id: bytes) -> bytes | None:
-        """An encoded block, packed; None if it is unknown, pruned or known to be invalid."""
+        """An encoded block, packed; None if it is unknown, pruned or known to be invalid, or larger than a
+        message.
+        """
         ...
 
     async def stored_blocks(self, block_ids: Sequence[bytes], most_bytes: int) -> Sequence[bytes | None]:
         """As `block_bytes`, for the first of these ids, at least one.
 
         It covers no further id if the blocks would then have more plain bytes than `most_bytes`.
+        """
+        ...
+
+    async def stored_outline(self, block_id: bytes) -> BlockOutline | None:
+        """The outline of a block that this node has executed; None if it does not have the block.
+
+        Like `stored_part`, it is asked for on chains only whose blocks may be larger than a message.
+        """
+        ...
+
+    async def stored_part(self, block_id: bytes, places: Sequence[int]) -> bytes | None:
+        """The transactions at these places of a block that has an outline here, as `BlockTransactions`
+        carries them; None for places that are not those of the block, or if a message does not hold them.
         """
         ...
 

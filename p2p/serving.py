@@ -6,12 +6,20 @@ import asyncio
 from collections.abc import Container, Sequence
 from typing import Generic, assert_never
 
-from engram.p2p.blockmessages import BLOCKS_REPLY_BYTES, Blocks, GetBlocks
+from engram.p2p.blockmessages import (
+    BLOCKS_REPLY_BYTES,
+    MAX_COMPACT,
+    BlockOutline,
+    Blocks,
+    GetBlocks,
+    GetOutline,
+    Outline,
+    fits_into_a_message,
+)
 from engram.p2p.compact import PREFILL_BYTES, is_ascending
 from engram.p2p.contentmessages import Content, ContentPart, GetContent, GetHoldings, Holdings
 from engram.p2p.inventory import RecentBlocks
 from engram.p2p.messages import (
-    MAX_COMPACT,
     MAX_PREFILLED,
     TRANSACTIONS_REPLY_BYTES,
     BlockData,
@@ -28,7 +36,8 @@ from engram.p2p.messages import (
     Reply,
     Transactions,
 )
-from engram.p2p.protocol import B, ChainProtocol, ServedBlock
+from engram.p2p.protocol import ChainProtocol
+from engram.p2p.relayed import B, ServedBlock
 from engram.primitives.packing import plain_size
 
 
@@ -56,6 +65,8 @@ class Serving(Generic[B]):
             case GetBlocks():
                 stored = await self._chain.stored_blocks(request.block_ids, BLOCKS_REPLY_BYTES)
                 return Blocks(request.request, tuple(stored))
+            case GetOutline():
+                return Outline(request.request, await self._outline(request.block_id))
             case GetTransactions():
                 return Transactions(request.request, await self._transactions(request.txids))
             case GetCompact():
@@ -73,9 +84,21 @@ class Serving(Generic[B]):
     async def _block(self, block_id: bytes) -> bytes | None:
         raw = self._recent.packed(block_id) or await self._chain.block_bytes(block_id)
         if raw is None and (block := self._recent.find(block_id)) is not None:
+            if not fits_into_a_message(block.sizes):
+                return None
             raw = await block.packed()
             self._recent.keep_packed(block_id, raw)
         return raw
+
+    async def _outline(self, block_id: bytes) -> BlockOutline | None:
+        if not self._chain.identity.has_outlines:
+            return None
+        block = self._recent.find(block_id)
+        if block is None:
+            return await self._chain.stored_outline(block_id)
+        if len(block.txids) > MAX_COMPACT:
+            return None
+        return BlockOutline(block.header, b"".join(block.txids), tuple(block.sizes))
 
     async def _transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
         found: list[bytes | None] = []
@@ -98,7 +121,11 @@ class Serving(Generic[B]):
 
     async def _part(self, block_id: bytes, places: Sequence[int]) -> bytes | None:
         block = await self._in_memory(block_id)
+        if block is None and self._chain.identity.has_outlines:
+            return await self._chain.stored_part(block_id, places)
         if block is None or not is_ascending(places, len(block.txids)):
+            return None
+        if not fits_into_a_message(block.sizes[place] for place in places):
             return None
         return await block.body(places)
 

@@ -21,10 +21,8 @@ from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 
-UPLOAD_WINDOW: Final = 7
-"""How many chunks wait for a block at one time: less than 2 MiB. A block that holds no more leaves half of
-its bytes free, so that an upload alone neither stops the round clock nor raises the base of fees.
-"""
+MOST_WAITING: Final = 63
+"""How many chunks wait for a block at one time, at most: a mempool takes 64 transactions of one account."""
 TRIES: Final = 5
 """How often an upload looks at what is missing, if its chunks are outrun in forks."""
 _ENVELOPE_BYTES: Final = 256
@@ -59,6 +57,7 @@ class ChunkedUpload:
         self._wallet = wallet
         self._rules = rules
         self._chunks = split_chunks(raw, rules.chunk_bytes)
+        self._window = upload_window(rules)
         self._waiting: deque[Hash] = deque()
         self._known = False
         """Whether the chain has all of the blob."""
@@ -89,7 +88,7 @@ class ChunkedUpload:
             cost = chunk_cost(self._rules, chunk, first=first, last=chunk is missing[-1])
             offer = offer_for(self._rules, cost, await self._wallet.exponent())
             self._waiting.append(await self._wallet.send(chunk, max_fee=offer.max_fee, tip=offer.tip))
-            if len(self._waiting) >= UPLOAD_WINDOW:
+            if len(self._waiting) >= self._window:
                 await self._confirm(self._waiting.popleft())
         while self._waiting and not self._known:
             await self._confirm(self._waiting.popleft())
@@ -140,6 +139,17 @@ class ChunkedUpload:
         elif code != ChunkRepeated.code:
             raise error
         return True
+
+
+def upload_window(rules: Rules) -> int:
+    """How many chunks wait for a block at one time, at least one.
+
+    Together with what each has beside its data, they are less than half a body. A block that holds no more
+    leaves half of its bytes free, so that an upload alone neither stops the round clock nor raises the base
+    of fees.
+    """
+    chunks = (rules.max_body_bytes // 2 - 1) // (rules.chunk_bytes + _ENVELOPE_BYTES)
+    return max(1, min(MOST_WAITING, chunks))
 
 
 def split_chunks(raw: bytes, chunk_bytes: int) -> list[PublishChunk]:

@@ -18,7 +18,7 @@ from engram.node.errors import BlockNotFound, BlockRefused, FileDamaged, Foreign
 from engram.node.storage.recordfile import RecordWriter, read_records
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.node.storage.swap import need_space
-from engram.p2p.blockmessages import MAX_BLOCK_BYTES
+from engram.p2p.blockmessages import most_block_bytes
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
 from engram.primitives.packing import unpack
@@ -110,7 +110,7 @@ def import_blocks(
         for kind, raw in records:
             if kind != _BLOCK:
                 raise FileDamaged(got=f"{path}: a record of an unknown kind")
-            block = decode(Block, unpack(raw, MAX_BLOCK_BYTES))
+            block = decode(Block, unpack(raw, most_block_bytes(spec.rules.max_body_bytes)))
             result = importer.import_block(block, head, now_ms)
             answer, head = result.answer, result.head
             if answer.outcome in (ImportStatus.INVALID, ImportStatus.PARKED):

@@ -5,7 +5,7 @@ easy. If every valid block were executed and kept, a stranger could fill a node'
 digests, with transactions that he never pays for. So a block that nobody has asked for is executed only if it
 would be the new head, or if it is what honest miners make: a rival of one of the last blocks that has cost as
 much as they have. Of such rivals, no more bytes are kept than `SIDE_BYTES`, and `REGAINED_BYTES` more for
-each new head.
+each new head; on a chain whose blocks may be larger than a message, both are more in proportion.
 
 Nothing is lost by that. A branch whose headers have more work than the best chain is fetched whole, headers
 first, and what is fetched so is never refused here.
@@ -19,6 +19,7 @@ from engram.consensus.block import Block, BlockHeader
 from engram.consensus.forkchoice import HasWork, better
 from engram.node.chain.headers import work_of_header
 from engram.node.storage.store import BlockRef
+from engram.p2p.blockmessages import in_proportion
 
 SIDE_BLOCKS: Final = 3
 """A rival has at most so many blocks less work than the head."""
@@ -47,8 +48,10 @@ def _is_rival(block: HasWork, header: BlockHeader, head: BlockRef) -> bool:
 class SideRoom:
     """How many bytes of rivals may still be executed and kept. One thread at a time."""
 
-    def __init__(self) -> None:
-        self._free_bytes = SIDE_BYTES
+    def __init__(self, block_bytes: int) -> None:
+        """`block_bytes` is the most that a block of the chain has."""
+        self._most_bytes = self._free_bytes = in_proportion(SIDE_BYTES, block_bytes)
+        self._regained_bytes = in_proportion(REGAINED_BYTES, block_bytes)
 
     def admits(self, block: HasWork, header: BlockHeader, size_bytes: int, head: BlockRef) -> bool:
         """Whether a block that nobody has asked for may be executed. A rival takes room by that."""
@@ -61,4 +64,4 @@ class SideRoom:
 
     def regain(self) -> None:
         """There is a new head."""
-        self._free_bytes = min(SIDE_BYTES, self._free_bytes + REGAINED_BYTES)
+        self._free_bytes = min(self._most_bytes, self._free_bytes + self._regained_bytes)

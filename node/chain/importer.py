@@ -43,6 +43,7 @@ from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.schema import BlockLocation, Position, Verdict
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.node.storage.written import Written
+from engram.p2p.blockmessages import most_block_bytes
 from engram.primitives.errors import Invalid, InvalidHeader, NotReady
 from engram.primitives.types import Hash
 from engram.statemachine.errors import UpgradeRequired
@@ -120,7 +121,7 @@ class Importer:
         self._scorer = scorer
         self._verifier = verifier
         self._rejected: OrderedDict[Hash, str] = OrderedDict()
-        self._side_room = SideRoom()
+        self._side_room = SideRoom(most_block_bytes(spec.rules.max_body_bytes))
         self._max_target = int.from_bytes(spec.max_target, "big")
 
     def import_block(

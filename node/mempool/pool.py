@@ -67,6 +67,14 @@ class PoolLimits:
     """By how many percent cap and tip of a replacement must exceed those of what it replaces."""
 
 
+def limits_of(rules: Rules, max_bytes: int) -> PoolLimits:
+    """The bounds of a pool of so many bytes. A sender may fill half a block, so that an upload need not wait
+    where blocks are large.
+    """
+    sender_bytes = max(PoolLimits.sender_bytes, rules.max_body_bytes // 2)
+    return PoolLimits(max_bytes=max_bytes, sender_bytes=sender_bytes)
+
+
 @dataclass(frozen=True, eq=False)
 class PooledTx:
     """A waiting transaction."""

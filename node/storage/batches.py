@@ -43,8 +43,9 @@ from engram.node.storage.schema import (
     work_bytes,
 )
 from engram.node.storage.store import BlockRef
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES
 from engram.primitives.codec import encode
-from engram.primitives.packing import pack
+from engram.primitives.packing import pack, pack_plain
 from engram.primitives.types import Hash
 from engram.statemachine.receipt import Receipt
 
@@ -150,5 +151,10 @@ def put_tip(batch: Batch, ref: BlockRef, files_end: Position, executed: int) -> 
 
 
 def pack_body(block: Block) -> bytes:
-    """The bytes of a block as the block files hold them and as peers are sent them."""
-    return pack(encode(block))
+    """The bytes of a block as the block files hold them.
+
+    Peers are sent them, too, unless the block is larger than a message. Such a one is kept plain, so that
+    some of its transactions can be read without the others.
+    """
+    raw = encode(block)
+    return pack(raw) if len(raw) <= MAX_BLOCK_BYTES else pack_plain(raw)

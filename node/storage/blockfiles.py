@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import google_crc32c
 
@@ -61,50 +61,6 @@ class Damage:
     file: int
     offset: int
     size_bytes: int
-
-
-class BlockLog(Protocol):
-    """What the store needs of the block files."""
-
-    @property
-    def failure(self) -> StorageError | None:
-        """The error of the first append that failed."""
-        ...
-
-    @property
-    def lost(self) -> Position | None:
-        """How far the files should reach, if they do not; None if they do."""
-        ...
-
-    @property
-    def end(self) -> Position:
-        """Where the next record will be appended; the beginning of the first file if there is none yet."""
-        ...
-
-    def append(self, payload: bytes, *, sync: bool = True) -> BlockLocation:
-        """Writes a record. With `sync`, it and all before it are on disk when this returns.
-
-        Raises `DiskFull` or `DiskFailure`. After that, every later append fails with the same error.
-        """
-        ...
-
-    def sync(self) -> None:
-        """Forces everything that was appended to the disk. Raises `DiskFull` or `DiskFailure`."""
-        ...
-
-    def read(self, location: BlockLocation) -> bytes:
-        """The payload at `location`. Raises `CorruptStore` if the record there is not intact."""
-        ...
-
-    def scan(self, start: Position) -> Iterator[StoredRecord | Damage]:
-        """Every intact record from `start` on, and every stretch between them that belongs to none."""
-        ...
-
-    def is_there(self, location: BlockLocation) -> bool:
-        """Whether the files reach as far as a location; what stands there is not read."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class BlockFiles:
@@ -183,19 +139,26 @@ class BlockFiles:
         return BlockLocation(self._end.file, offset, len(payload))
 
     def read(self, location: BlockLocation) -> bytes:
+        record = self._bytes_at(location, 0, HEAD_BYTES + location.size_bytes)
+        payload = record[HEAD_BYTES:]
+        if len(payload) != location.size_bytes or record[:HEAD_BYTES] != _head(payload):
+            raise CorruptStore(got=f"{self._path(location.file)}: damaged record at byte {location.offset}")
+        return payload
+
+    def read_slice(self, location: BlockLocation, start: int, size_bytes: int) -> bytes:
+        return self._bytes_at(location, HEAD_BYTES + start, size_bytes)
+
+    def _bytes_at(self, location: BlockLocation, start: int, size_bytes: int) -> bytes:
+        """Bytes of a record, from `start` on. Raises `CorruptStore` if the file is missing."""
         with disk_errors(self._directory):
             try:
                 descriptor = open_file(self._path(location.file), os.O_RDONLY)
             except FileNotFoundError as error:
                 raise CorruptStore(got=f"{self._path(location.file)} is missing") from error
             try:
-                record = os.pread(descriptor, HEAD_BYTES + location.size_bytes, location.offset)
+                return os.pread(descriptor, size_bytes, location.offset + start)
             finally:
                 os.close(descriptor)
-        payload = record[HEAD_BYTES:]
-        if len(payload) != location.size_bytes or record[:HEAD_BYTES] != _head(payload):
-            raise CorruptStore(got=f"{self._path(location.file)}: damaged record at byte {location.offset}")
-        return payload
 
     def scan(self, start: Position) -> Iterator[StoredRecord | Damage]:
         last = self._numbers()[-1:] or [-1]

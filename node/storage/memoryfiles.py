@@ -32,6 +32,9 @@ class MemoryBlockFiles:
     def read(self, location: BlockLocation) -> bytes:
         return self._payloads[location.offset]
 
+    def read_slice(self, location: BlockLocation, start: int, size_bytes: int) -> bytes:
+        return self._payloads[location.offset][start : start + size_bytes]
+
     def scan(self, start: Position) -> Iterator[StoredRecord | Damage]:
         for index in range(start.offset, len(self._payloads)):
             payload = self._payloads[index]

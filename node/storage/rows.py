@@ -8,7 +8,8 @@ import google_crc32c
 
 from engram.consensus.block import Block, BlockHeader
 from engram.node.errors import CorruptStore
-from engram.node.storage.blockfiles import MAX_RECORD_BYTES, BlockLog
+from engram.node.storage.blockfiles import MAX_RECORD_BYTES
+from engram.node.storage.blocklog import BlockLog
 from engram.node.storage.schema import BlockLocation, Tip
 from engram.primitives.codec import decode
 from engram.primitives.errors import CodecError

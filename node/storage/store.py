@@ -22,7 +22,8 @@ from engram.node.errors import (
     SchemaMismatch,
     StatePruned,
 )
-from engram.node.storage.blockfiles import MAX_FILE_BYTES, BlockFiles, BlockLog
+from engram.node.storage.blockfiles import MAX_FILE_BYTES, BlockFiles
+from engram.node.storage.blocklog import BlockLog
 from engram.node.storage.damage import DamagedBodies
 from engram.node.storage.db import Batch, Database, LevelDatabase
 from engram.node.storage.lru import ByteLru
@@ -181,6 +182,11 @@ class ChainStore:
         """A valid block above genesis as the block files hold it. Raises `DamagedBody`."""
         with self._noted(ref):
             return self.files.read(self.body_location(ref))
+
+    def body_slice(self, ref: BlockRef, start: int, size_bytes: int) -> bytes:
+        """Some of the bytes that `packed_body` gives, without a check. Raises `DamagedBody`."""
+        with self._noted(ref):
+            return self.files.read_slice(self.body_location(ref), start, size_bytes)
 
     @contextmanager
     def _noted(self, ref: BlockRef) -> Iterator[None]:

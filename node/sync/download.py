@@ -20,10 +20,12 @@ from typing import Final
 
 from engram.consensus.block import Block
 from engram.node.chain.headers import CheckedBlock, CheckedHeader, check_block
+from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BodiesUnavailable
-from engram.p2p.blockmessages import BLOCKS_REPLY_BYTES, MAX_BLOCK_BYTES, MAX_BLOCKS
-from engram.p2p.clock import MonotonicClock, Timer
+from engram.node.largebody import LargeBodies
+from engram.p2p.blockmessages import BLOCKS_REPLY_BYTES, MAX_BLOCK_BYTES, MAX_BLOCKS, in_proportion
+from engram.p2p.clock import Timer
 from engram.p2p.protocol import Peer
 from engram.primitives.codec import decode
 from engram.primitives.errors import Invalid, NotReady
@@ -50,7 +52,9 @@ class DownloadLimits:
     window_blocks: int = 512
     """Blocks may be asked for that come fewer than so many places after the next one to hand over."""
     buffer_bytes: int = 16 * MIB
-    """While so many bytes of blocks wait here or are on their way, only the next one is asked for."""
+    """While so many bytes of blocks wait here or are on their way, only the next one is asked for. There are
+    more of them, in proportion, where a block may be larger than a message.
+    """
     peer_requests: int = 4
     """How many requests for blocks one peer is sent at once."""
     hurry_s: float = 1.0
@@ -69,8 +73,12 @@ class Download:
         headers: Sequence[CheckedHeader],
         threads: ReaderThreads,
         limits: DownloadLimits,
-        clock: MonotonicClock,
+        clock: Clock,
+        block_bytes: int = MAX_BLOCK_BYTES,
     ) -> None:
+        """`block_bytes` is the most that a block of the chain has."""
+        self._buffer_bytes = in_proportion(limits.buffer_bytes, block_bytes)
+        self._large = LargeBodies(block_bytes, clock, threads)
         self._headers = headers
         self._threads = threads
         self._limits = limits
@@ -80,7 +88,7 @@ class Download:
         """Blocks under way: who was asked for each, and when."""
         self._ready: dict[int, tuple[CheckedBlock, int]] = {}
         self._buffered_bytes = 0
-        self._expected_bytes = limits.buffer_bytes // FIRST_ASKED
+        self._expected_bytes = self._buffer_bytes // FIRST_ASKED
         """What one more block will probably bring."""
         self._next = 0
         self._peers: dict[Peer, int] = {}
@@ -139,7 +147,7 @@ class Download:
         blocks, total = list[CheckedBlock](), 0
         while len(blocks) < RUN_BLOCKS and (found := self._ready.get(self._next)) is not None:
             block, size = found
-            if blocks and total + size > self._limits.buffer_bytes // RUN_PART:
+            if blocks and total + size > self._buffer_bytes // RUN_PART:
                 break
             del self._ready[self._next]
             self._next += 1
@@ -221,7 +229,7 @@ class Download:
         under_way_bytes = (len(self._asked) + chosen) * self._expected_bytes
         return (
             index < self._next + self._limits.window_blocks
-            and self._buffered_bytes + under_way_bytes < self._limits.buffer_bytes
+            and self._buffered_bytes + under_way_bytes < self._buffer_bytes
         )
 
     def _is_late(self, index: int) -> bool:
@@ -238,7 +246,7 @@ class Download:
     async def _fetch(self, peer: Peer, indices: Sequence[int]) -> bool:
         """Fetches some blocks; False if the peer did not deliver one of them in time or delivered another."""
         try:
-            found, is_good = await self._bodies(peer, [self._headers[index] for index in indices])
+            found, is_good = await self._bodies(peer, indices)
         finally:
             others = [self._answered(peer, index) for index in indices]
         for index, body, asked in zip(indices, found, others, strict=False):
@@ -247,7 +255,8 @@ class Download:
                 self._ready[index] = body
                 self._buffered_bytes += body[1]
                 self._expected_bytes = max(body[1], self._expected_bytes // 2)
-                self._overtaken.update(other for other, at_s in asked.items() if self._is_long_ago(at_s))
+                if body[1] <= MAX_BLOCK_BYTES:  # of a larger one, several peers bring parts
+                    self._overtaken.update(other for other, at_s in asked.items() if self._is_long_ago(at_s))
         self._notify()
         return is_good
 
@@ -260,14 +269,18 @@ class Download:
         return asked
 
     async def _bodies(
-        self, peer: Peer, expected: Sequence[CheckedHeader]
+        self, peer: Peer, indices: Sequence[int]
     ) -> tuple[list[tuple[CheckedBlock, int]], bool]:
-        """The first of the blocks with these headers, each with its plain bytes, and whether the peer has
-        delivered well: one block at least, and none that is missing or another one.
+        """The first of these blocks, each with its plain bytes, and whether the peer has delivered well: one
+        block at least, and none that is missing or another one.
         """
+        expected = [self._headers[index] for index in indices]
         try:
             answers = await peer.get_blocks([header.id for header in expected], self._limits.body_s)
             came = list(takewhile(lambda raw: raw is not None, answers))
+            if not came and self._large.block_bytes > MAX_BLOCK_BYTES:  # it may be larger than a message
+                large = await self._large_body(peer, indices[0])
+                return ([] if large is None else [large]), large is not None or self._is_here(indices[0])
             found = await self._threads.run(_decode_bodies, came, expected) if came else []
             return found, 0 < len(found) == len(answers)
         except NotReady:
@@ -275,6 +288,24 @@ class Download:
         except Invalid as error:
             peer.misbehaved(error)
             return [], False
+
+    async def _large_body(self, peer: Peer, index: int) -> tuple[CheckedBlock, int] | None:
+        """A block that is larger than a message, and its plain bytes; None if the peer lacks it, or if it is
+        here already. It is begun once it would fit in whole, or is the next one.
+        """
+        header = self._headers[index]
+        while not self._is_here(index):
+            used_bytes = self._buffered_bytes + (len(self._large) + 1) * self._large.block_bytes
+            may_begin = used_bytes <= self._buffer_bytes or index == self._next
+            with self._large.of(header.id, may_begin=may_begin) as body:
+                if body is not None:
+                    block = await body.fetch(peer, self._limits.body_s)
+                    if block is None:
+                        return None
+                    checked = await self._threads.run(check_block, header, block)
+                    return checked, sum(tx.size_bytes for tx in block.transactions)
+            await self._wait()
+        return None
 
     async def _wait(self) -> None:
         await self._changed.wait()

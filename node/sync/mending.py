@@ -24,6 +24,7 @@ from engram.node.chain.chain import Chain
 from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import ForeignHeaders
+from engram.node.largebody import LargeBody, block_bytes_of
 from engram.node.storage.store import BlockRef
 from engram.p2p.blockmessages import MAX_BLOCK_BYTES
 from engram.p2p.contentmessages import CONTENT_VERSION
@@ -43,6 +44,8 @@ ROUND_BLOCKS: Final = 128
 PEERS_AT_ONCE: Final = 4
 BODIES_OF_PEER: Final = 2
 """How many bodies are asked of one peer at once."""
+LARGE_AT_ONCE: Final = 2
+"""How many blocks that are larger than a message are fetched at once."""
 
 
 class Mending:
@@ -59,6 +62,8 @@ class Mending:
         """Peers that did not answer in time, and when they may be asked again."""
         self._holds: dict[Peer, tuple[float, int]] = {}
         """When peers were asked what they have, and from which height on they said they have bodies."""
+        self._block_bytes = block_bytes_of(chain.spec)
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._wake = asyncio.Event()
         self._log = logs.get_logger("store")
 
@@ -201,10 +206,10 @@ class Mending:
     async def _fetch(self, peer: Peer, ref: BlockRef) -> bool:
         """Fetches and stores one body; False if the peer did not deliver it."""
         try:
-            raw = await peer.get_block(ref.id, BODY_S)
-            if raw is None:
+            block = await self._block(peer, ref)
+            if block is None:
                 return False
-            await self._chain.import_block(await self._threads.run(_block_of, ref, raw))
+            await self._chain.import_block(block)
         except NotReady:
             self._is_late(peer)
             return False
@@ -212,6 +217,19 @@ class Mending:
             peer.misbehaved(error)
             return False
         return ref.id not in self._damaged
+
+    async def _block(self, peer: Peer, ref: BlockRef) -> Block | None:
+        """The block with a stored header; None if the peer lacks it. Raises as `_block_of`, or as the peer's
+        requests and `LargeBody.fetch` do.
+        """
+        raw = await peer.get_block(ref.id, BODY_S)
+        if raw is not None:
+            return await self._threads.run(_block_of, ref, raw)
+        if self._block_bytes <= MAX_BLOCK_BYTES:
+            return None
+        async with self._large:
+            body = LargeBody(ref.id, self._block_bytes, self._clock, self._threads)
+            return await body.fetch(peer, BODY_S)
 
     def _is_late(self, peer: Peer) -> None:
         if peer in self._peers:

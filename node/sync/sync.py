@@ -28,6 +28,7 @@ from engram.node.chain.importer import ImportStatus
 from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads, cause_of
 from engram.node.errors import BlockRefused, BodiesUnavailable, DownloadStalled, LittleWork
+from engram.node.largebody import block_bytes_of
 from engram.node.sync.download import Download, DownloadLimits
 from engram.node.sync.headersync import (
     Branch,
@@ -340,7 +341,9 @@ class Sync:
         if not wanted:
             return
         self.target = branch.chain.tip.height
-        download = self._download = Download(wanted, self._threads, self._limits.download, self._clock)
+        download = self._download = Download(
+            wanted, self._threads, self._limits.download, self._clock, block_bytes_of(self._chain.spec)
+        )
         if self.is_running:
             self._far_behind(True)
 

@@ -20,9 +20,10 @@ from engram.node.rpc.warnings import ALONE
 from engram.node.storage.db import LevelDatabase
 from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, DatabaseIdentity
 from engram.node.storage.swap import DATABASE_DIRECTORY
-from engram.p2p.blockmessages import MAX_BLOCK_BYTES
+from engram.p2p.blockmessages import MAX_COMPACT
 from engram.primitives.codec import decode, encode
 from engram.primitives.keys import PrivateKey
+from engram.statemachine.rules import MAX_BODY_BYTES
 from engram.statemachine.transaction import sign
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.dev_node import SEEDS, address_of, dev_spec
@@ -235,7 +236,7 @@ def test_a_spec_that_cannot_be(node: NodeCommand) -> None:
 
 def test_a_chain_whose_blocks_no_peer_could_carry(tmp_path: Path) -> None:
     spec = dev_spec()
-    rules = replace(spec.rules, max_body_bytes=MAX_BLOCK_BYTES)
+    rules = replace(spec.rules, max_body_bytes=MAX_BODY_BYTES, max_block_transactions=MAX_COMPACT + 1)
     make_data_dir(tmp_path, replace(spec, rules=rules))
     place = ("--data-dir", str(tmp_path), "--rpc-port", "0", "--p2p-port", "0")
     assert refusal("run", *place) == (65, "spec_unsupported")

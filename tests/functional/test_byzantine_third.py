@@ -11,7 +11,7 @@ from engram.node.clock import FakeClock
 from engram.node.storage.schema import Verdict
 from engram.p2p.manager import PeerManager
 from engram.p2p.messages import GetBlock
-from engram.p2p.protocol import RelayedBlock
+from engram.p2p.relayed import RelayedBlock
 from engram.primitives.types import Hash
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.faults import Played, inputs

@@ -12,7 +12,6 @@ from engram.node.errors import DamagedBody, RemoteError
 from engram.node.storage.store import BLOCKS_DIRECTORY
 from engram.node.sync.mending import RETRY_S, Mending
 from engram.p2p.messages import BlockData
-from engram.p2p.protocol import Peer
 from engram.primitives.codec import encode
 from engram.primitives.packing import pack
 from engram.primitives.types import Hash
@@ -30,28 +29,13 @@ from tests.support.node_chain import (
 )
 from tests.support.node_network import Member, NodeNetwork
 from tests.support.scripted_peer import ScriptedPeer
-from tests.support.served_chain import ServedChain
+from tests.support.served_chain import AskingChain, ServedChain
 from tests.support.until import until
 
 pytestmark = pytest.mark.fault(id=42)
 
 OLD = 7
 """Height of a block that holds a transaction."""
-
-
-class Asking(ServedChain):
-    """A peer that asks."""
-
-    def __init__(self, blocks: list[Block]) -> None:
-        super().__init__(blocks)
-        self.sessions: list[Peer] = []
-
-    def on_peer_connected(self, peer: Peer) -> None:
-        self.sessions.append(peer)
-
-    async def session(self) -> Peer:
-        await until(lambda: self.sessions)
-        return self.sessions[0]
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +67,7 @@ async def test_a_peer_that_asks_is_told_nil_and_the_body_is_fetched_from_another
     await hurt_one.take(chain.blocks[1:])
     wanted = chain.blocks[OLD].header.id
     hurt(network, hurt_one, wanted)
-    asker = Asking(chain.blocks[:1])
+    asker = AskingChain(chain.blocks[:1])
     await network.serve("asker", asker, "hurt")
     session = await asker.session()
     assert await session.get_block(wanted) is None

@@ -27,7 +27,7 @@ from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.memory import MemoryNetwork
 from engram.p2p.messages import GetBlock, Message
-from engram.p2p.protocol import RelayedBlock
+from engram.p2p.relayed import RelayedBlock
 from engram.p2p.scores import PeerScores
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Hash

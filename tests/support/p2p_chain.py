@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any
 
-from engram.p2p.blockmessages import MAX_BLOCK_BYTES
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES, MAX_HEADER_BYTES, BlockOutline
 from engram.p2p.compact import PartialBody, match, short_ids
 from engram.p2p.contentmessages import PIECE_BYTES
 from engram.p2p.errors import DisconnectReason, WrongReply
 from engram.p2p.gossip import Gossip
 from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
-    MAX_HEADER_BYTES,
     MAX_PREFILLED_BYTES,
     MAX_TRANSACTION_BYTES,
     CompactForm,
 )
-from engram.p2p.protocol import HeadSummary, Held, Identity, Peer, ServedBlock
+from engram.p2p.protocol import HeadSummary, Held, Identity, Peer
+from engram.p2p.relayed import PartsSource, ServedBlock
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import BadSignature, InvalidExecution, InvalidHeader, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
@@ -132,6 +132,9 @@ class PartialLink:
         block = Link(self.header.parent, self.header.height, self.header.text, transactions)
         return block if block.header == encode(self.header) else None
 
+    async def fetch_parts(self, peer: PartsSource, answer_s: float) -> Link | None:
+        raise AssertionError("the blocks of the little chain fit into messages")
+
     def was_false(self, block: Link) -> bool:
         return not self.body.agrees_with(block.txids)
 
@@ -236,6 +239,16 @@ class LittleChain:
 
     def not_fetched(self, peer: Peer) -> None:
         self.missed.append(peer)
+
+    async def stored_outline(self, block_id: bytes) -> BlockOutline | None:
+        block = self.blocks.get(block_id)
+        if block is None:
+            return None
+        return BlockOutline(block.header, b"".join(block.txids), tuple(block.sizes))
+
+    async def stored_part(self, block_id: bytes, places: Sequence[int]) -> bytes | None:
+        block = self.blocks.get(block_id)
+        return None if block is None else await block.body(places)
 
     @property
     def holdings(self) -> Held:

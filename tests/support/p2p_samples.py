@@ -13,7 +13,17 @@ from engram.p2p.addressmessages import (
     GetAddresses,
     NodeAddress,
 )
-from engram.p2p.blockmessages import MAX_BLOCK_BYTES, MAX_BLOCKS, Blocks, GetBlocks
+from engram.p2p.blockmessages import (
+    MAX_BLOCK_BYTES,
+    MAX_BLOCKS,
+    MAX_COMPACT,
+    MAX_HEADER_BYTES,
+    BlockOutline,
+    Blocks,
+    GetBlocks,
+    GetOutline,
+    Outline,
+)
 from engram.p2p.contentmessages import (
     MAX_CONTENT_BYTES,
     PIECE_BYTES,
@@ -27,9 +37,7 @@ from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
     MAX_ANNOUNCED_BLOCKS,
     MAX_ANNOUNCED_TRANSACTIONS,
-    MAX_COMPACT,
     MAX_FETCH,
-    MAX_HEADER_BYTES,
     MAX_HEADERS,
     MAX_LOCATOR,
     MAX_PREFILLED,
@@ -113,6 +121,9 @@ SAMPLES: dict[str, Message] = {
     "no block": BlockData(5, None),
     "get_blocks": GetBlocks(14, (some_hash(7), some_hash(13))),
     "blocks": Blocks(14, (pack(b"encoded block"), None)),
+    "get_outline": GetOutline(15, some_hash(7)),
+    "outline": Outline(15, BlockOutline(b"header", some_hash(9) + some_hash(10), (200, 262_400))),
+    "no outline": Outline(16, None),
     "get_transactions": GetTransactions(6, (some_hash(8), some_hash(9))),
     "transactions": Transactions(6, (pack(b"encoded transaction"), None)),
     "deflated transaction": Transactions(6, (DEFLATED_TRANSACTION,)),
@@ -167,6 +178,10 @@ LARGEST: tuple[Message, ...] = (
     BlockData(U32, b"\xff" * (MAX_BLOCK_BYTES + PACKING_BYTES)),
     GetBlocks(U32, (_HASH,) * MAX_BLOCKS),
     Blocks(U32, (b"\xff" * (MAX_BLOCK_BYTES + PACKING_BYTES), *(None,) * (MAX_BLOCKS - 1))),
+    GetOutline(U32, _HASH),
+    Outline(
+        U32, BlockOutline(b"\xff" * MAX_HEADER_BYTES, b"\xff" * (32 * MAX_COMPACT), (U32,) * MAX_COMPACT)
+    ),
     GetTransactions(U32, (_HASH,) * MAX_FETCH),
     Transactions(U32, _FULL_REPLY),
     GetCompact(U32, _HASH),

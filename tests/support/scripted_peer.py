@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engram.p2p.blockmessages import BlockOutline
 from engram.p2p.contentmessages import ContentPart, Holdings
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.link import PeerAddress
@@ -67,6 +68,14 @@ class ScriptedPeer:
         asked = block_ids[: self.at_once]
         self.asked += asked
         return [await self.chain.block_bytes(block_id) for block_id in asked]
+
+    async def get_outline(self, block_id: bytes, timeout_s: float) -> BlockOutline | None:
+        return await self.chain.stored_outline(block_id)
+
+    async def get_block_transactions(
+        self, block_id: bytes, places: Sequence[int], timeout_s: float
+    ) -> bytes | None:
+        return await self.chain.stored_part(block_id, places)
 
     async def get_content(self, name: bytes, piece: int, timeout_s: float) -> ContentPart | None:
         self.pieces.append(piece)

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.node.chain.headers import work_of_header
+from engram.node.largebody import BodyPart, block_bytes_of
+from engram.node.outlines import outline_of
+from engram.p2p.blockmessages import BlockOutline, fits_into_a_message
 from engram.p2p.contentmessages import PIECE_BYTES
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.messages import CompactForm
-from engram.p2p.protocol import HeadSummary, Held, Identity, PartialBlock, Peer, RelayedBlock, ServedBlock
+from engram.p2p.protocol import HeadSummary, Held, Identity, Peer
+from engram.p2p.relayed import PartialBlock, RelayedBlock, ServedBlock
 from engram.primitives.codec import encode
 from engram.primitives.errors import NotReady
 from engram.primitives.hashing import Tag, tagged_hash
@@ -20,6 +24,7 @@ from engram.primitives.packing import pack
 from engram.primitives.types import Hash
 from tests.support.node_chain import SPEC
 from tests.support.p2p_chain import WAIT_S
+from tests.support.until import until
 
 Body = Callable[[Hash], Awaitable[bytes | None]]
 
@@ -59,7 +64,7 @@ class ServedChain:
 
     @property
     def identity(self) -> Identity:
-        return Identity(chain_id(self.spec), self.blocks[0].header.id, "served/1")
+        return Identity(chain_id(self.spec), self.blocks[0].header.id, "served/1", block_bytes_of(self.spec))
 
     @property
     def head(self) -> HeadSummary:
@@ -83,8 +88,25 @@ class ServedChain:
         return [await self.block_bytes(block_id) for block_id in asked]
 
     def found(self, name: Hash) -> bytes | None:
-        """The packed bytes of a block that it has."""
-        return next((pack(encode(block)) for block in self.blocks if block.header.id == name), None)
+        """The packed bytes of a block that it has and that fits into a message."""
+        block = self.block(name)
+        if block is None or not fits_into_a_message(tx.size_bytes for tx in block.transactions):
+            return None
+        return pack(encode(block))
+
+    def block(self, name: Hash) -> Block | None:
+        """A block that it has."""
+        return next((block for block in self.blocks if block.header.id == name), None)
+
+    async def stored_outline(self, block_id: bytes) -> BlockOutline | None:
+        block = self.block(block_id)
+        return None if block is None else outline_of(block)
+
+    async def stored_part(self, block_id: bytes, places: Sequence[int]) -> bytes | None:
+        block = self.block(block_id)
+        if block is None:
+            return None
+        return pack(encode(BodyPart(tuple(block.transactions[place] for place in places))))
 
     @property
     def holdings(self) -> Held:
@@ -146,3 +168,18 @@ class ServedChain:
     def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:
         self.partings.append((peer.node_key, reason))
         self._parted.set()
+
+
+class AskingChain(ServedChain):
+    """A peer that asks."""
+
+    def __init__(self, blocks: list[Block]) -> None:
+        super().__init__(blocks)
+        self.sessions: list[Peer] = []
+
+    def on_peer_connected(self, peer: Peer) -> None:
+        self.sessions.append(peer)
+
+    async def session(self) -> Peer:
+        await until(lambda: self.sessions)
+        return self.sessions[0]

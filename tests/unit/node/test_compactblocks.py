@@ -11,9 +11,11 @@ from engram.consensus.block import Block
 from engram.consensus.errors import BodyTooLarge, PowNotMet
 from engram.node import compactblocks
 from engram.node.chain.headers import CheckedBlock
-from engram.node.compactblocks import NEAR_BLOCKS, BodyPart, CompactBlocks, HeldBlock
+from engram.node.compactblocks import NEAR_BLOCKS, CompactBlocks, HeldBlock
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import InvalidAncestor, LittleWork
+from engram.node.largebody import BodyPart
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES
 from engram.p2p.errors import WrongReply
 from engram.p2p.messages import CompactForm
 from engram.primitives.codec import encode
@@ -177,7 +179,7 @@ async def test_no_block_is_put_together_that_could_not_be_passed_on(monkeypatch:
     size = sum(tx.size_bytes for tx in block.transactions)
     async with compact_node() as here:
         for limit, fits in ((size + 1, True), (size, True), (size - 1, False)):
-            monkeypatch.setattr(compactblocks, "MAX_CARRIED_BYTES", limit)
+            monkeypatch.setattr(compactblocks, "carried_bytes", {MAX_BLOCK_BYTES: limit}.__getitem__)
             partial = await here.compact.open(block.header.id, await here.form(block))
             assert partial is not None
             if fits:

@@ -14,7 +14,7 @@ from engram.p2p.addressmessages import (
     AnnounceAddresses,
     NodeAddress,
 )
-from engram.p2p.blockmessages import MAX_BLOCK_BYTES
+from engram.p2p.blockmessages import MAX_BLOCK_BYTES, MAX_COMPACT, MAX_HEADER_BYTES
 from engram.p2p.contentmessages import (
     MAX_CONTENT_BYTES,
     PIECE_BYTES,
@@ -27,9 +27,7 @@ from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, 
 from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
     HANDSHAKE_FRAME_BYTES,
-    MAX_COMPACT,
     MAX_FRAME_BYTES,
-    MAX_HEADER_BYTES,
     MAX_PREFILLED,
     MAX_PREFILLED_BYTES,
     MESSAGES,

@@ -14,10 +14,10 @@ from engram.node.storage.blockfiles import (
     MAX_FILE_BYTES,
     PREAMBLE_BYTES,
     BlockFiles,
-    BlockLog,
     Damage,
     StoredRecord,
 )
+from engram.node.storage.blocklog import BlockLog
 from engram.node.storage.memoryfiles import MemoryBlockFiles
 from engram.node.storage.schema import Position
 
