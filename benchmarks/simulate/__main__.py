@@ -29,10 +29,10 @@ EXAMPLES = """examples:
 
 def loads(speeds: Speeds) -> list[Load]:
     """Blocks of several kinds, from an empty one to those that fill a budget."""
-    main, cluster = chainspec.main().rules, 32 * 1024 * 1024
+    main, cluster = chainspec.main().rules, chainspec.cluster((), 1).rules
     judged = speeds.digest_s + speeds.empty_block_s
     macs_s = main.max_block_macs / speeds.macs_s
-    full = main.max_body_bytes
+    full, on_card = main.max_body_bytes, judged + cluster.max_block_macs / CARD_MACS_S
     return [
         Load("empty", speeds.compact_bytes(0), False, judged),
         Load("200 transfers", speeds.compact_bytes(200), False, judged + 200 * speeds.transfer_s),
@@ -40,7 +40,7 @@ def loads(speeds: Speeds) -> list[Load]:
         Load("4 MiB, unseen", full, True, judged + 8 * speeds.transfer_s),
         Load("12 G MACs, waited", speeds.compact_bytes(20), False, judged + macs_s),
         Load("4 MiB + 12 G MACs, unseen", full, True, judged + macs_s),
-        Load("32 MiB + 10 T MACs on a card, unseen", cluster, True, judged + 1e13 / CARD_MACS_S),
+        Load("32 MiB + 10 T MACs on a card, unseen", cluster.max_body_bytes, True, on_card),
     ]
 
 

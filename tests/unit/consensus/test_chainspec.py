@@ -28,7 +28,6 @@ from engram.consensus.errors import BadSpec
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.spec import NetworkSpec
 from engram.nn.spec import check_spec as check_network
-from engram.node.compactblocks import MAX_CARRIED_BYTES
 from engram.primitives.errors import CodecError
 from engram.primitives.keys import format_address
 from engram.primitives.schema import RecordSchema, record
@@ -110,7 +109,8 @@ def test_a_card_has_more_work_to_do_and_no_more_to_read() -> None:
     assert more.max_block_macs == 10**13
     ratio = more.macs_per_loaded_byte // less.macs_per_loaded_byte
     assert more.max_block_macs // less.max_block_macs - ratio in range(-10, 10)
-    assert more.max_body_bytes == less.max_body_bytes <= MAX_CARRIED_BYTES, "as much as peers carry"
+    assert more.max_body_bytes == 8 * less.max_body_bytes == 32 * 1024 * 1024
+    assert more.fees.per_byte == less.fees.per_byte, "weights cost what they cost elsewhere"
     heavy = NetworkSpec(
         784, 10, (), (DenseRelu(1, 0, 784, 12_700, 9, 8, 8),), (Output(1, 0, 12_700, 0, 10, 0, 8),)
     )
