@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from engram.node.errors import LogLevelUnknown
@@ -31,6 +32,8 @@ PEER_LINES: Final = 10
 PEER_WINDOW_S: Final = 60.0
 OF_PEERS: Final = frozenset({"another branch has more work", "caught up"})
 """Events that peers cause and whose lines name no peer: where blocks cost no work, as often as they like."""
+_TRACEBACKS: Final = ExceptionDictTransformer(show_locals=False, use_rich=False)
+"""Without the values of variables: keys and passphrases may be among them."""
 _WHOLE_ID: Final = re.compile("[0-9a-f]{64}")
 _SHOWN_DIGITS: Final = 12
 _HTTP_SERVER: Final = "aiohttp.server"
@@ -50,7 +53,7 @@ def configure(level: str, form: str, stream: TextIO, monotonic: Callable[[], flo
     ]
     if form == "json":
         rendering: list[Processor] = [
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(_TRACEBACKS),
             structlog.processors.JSONRenderer(),
         ]
     else:

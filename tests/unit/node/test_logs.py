@@ -50,6 +50,18 @@ def test_a_traceback_fits_one_json_line(stream: io.StringIO) -> None:
     assert "a bug" in json.dumps(line["exception"])
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_shows_no_values_of_variables(stream: io.StringIO, form: str) -> None:
+    logs.configure("info", form, stream)
+    passphrase = "".join(("never ", "shown"))
+    try:
+        raise LookupError(len(passphrase))
+    except LookupError:
+        logs.get_logger("rpc").exception("internal error")
+    assert "LookupError" in stream.getvalue()
+    assert passphrase not in stream.getvalue()
+
+
 def test_console_lines_without_a_terminal_are_plain(stream: io.StringIO) -> None:
     logs.configure("info", "console", stream)
     logs.get_logger("chain").info("head changed", height=7)
