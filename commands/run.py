@@ -119,10 +119,11 @@ def command(
     A setting is taken from its option, else from the environment (ENGRAM_RPC_PORT for --rpc-port), else from
     the file engram.toml in the data directory.
     """
-    from engram.node.process import end_cleanly_until_it_runs, use_one_blas_thread
+    from engram.node.process import end_cleanly_until_it_runs, import_logging_alone, use_one_blas_thread
 
     end_cleanly_until_it_runs()
     use_one_blas_thread()
+    import_logging_alone()
     session = CommandSession(as_json=as_json, data_dir=data_dir, passphrase_file=passphrase_file)
     if fork is not None and not dev:
         raise click.UsageError("--fork begins a chain for development: name --dev, too")

@@ -52,6 +52,23 @@ def test_one_blas_thread_unless_the_operator_says_otherwise() -> None:
     assert threads(OPENBLAS_NUM_THREADS="2") == 2
 
 
+LOGS = """
+import sys
+import engram.commands.run
+from engram.node.process import import_logging_alone
+import_logging_alone()
+import engram.node.node
+print(*(name for name in ("structlog", "rich", "pygments") if name in sys.modules))
+import rich.console
+import_logging_alone()
+print(sys.modules["rich"].__name__)
+"""
+
+
+def test_a_node_loads_nothing_that_draws_on_terminals_and_others_get_it_later() -> None:
+    assert subprocess.check_output([sys.executable, "-c", LOGS], text=True).split() == ["structlog", "rich"]
+
+
 PREPARES = """
 import signal
 from engram.node.process import end_cleanly_until_it_runs
