@@ -267,7 +267,10 @@ class ChainStore:
         if node is None:
             node = self._nodes.get(node_hash)
             if node is None:
-                node, _ = self.stamped_node(node_hash)
+                raw = self.database.get(NODE + node_hash)  # without `stamped_node`: blocks read thousands
+                if raw is None:
+                    raise _no_node(node_hash)
+                node = raw[:-STAMP_BYTES]
                 self._nodes.keep(node_hash, node)
         return node
 
@@ -283,7 +286,7 @@ class ChainStore:
         """A node, and the order of the block that wrote it last. Raises `CorruptStore` if it is missing."""
         found = self.find_stamped_node(node_hash)
         if found is None:
-            raise CorruptStore(got=f"no state tree node {node_hash.hex()}")
+            raise _no_node(node_hash)
         return found
 
     def find_stamped_node(self, node_hash: Hash) -> tuple[bytes, int] | None:
@@ -351,6 +354,10 @@ class ChainStore:
         if raw is None:
             raise CorruptStore(got=f"no {what} of block {key[1:].hex()}")
         return raw
+
+
+def _no_node(node_hash: Hash) -> CorruptStore:
+    return CorruptStore(got=f"no state tree node {node_hash.hex()}")
 
 
 def open_store(

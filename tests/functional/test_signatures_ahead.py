@@ -4,19 +4,23 @@ import threading
 from contextlib import closing
 from dataclasses import replace
 from itertools import count, cycle
+from typing import Any, Final
 
 import pytest
 
 from engram.consensus.block import Block, transactions_root
-from engram.node.chain import signatures
+from engram.consensus.validation import ExecutedBlock, validate_execution
+from engram.node.chain import execution, signatures
 from engram.node.chain.signatures import AHEAD, SignatureVerifier
 from engram.primitives.errors import BadSignature
+from engram.statemachine.errors import MissingBlob
 from engram.statemachine.transaction import Transaction, verify_transaction
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, SPEC, resealed, running
 
 BLOCKS, EACH = 8, 12
+DEADLOCK_S: Final = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,50 @@ async def test_a_forged_signature_refuses_its_block_as_if_it_had_come_alone(
         assert await node.take(*chain.blocks[4:]) == ["extended"] * (BLOCKS - 3)
 
 
+async def test_a_block_is_executed_while_its_signatures_are_verified(
+    chain: MemoryChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed, execute = threading.Event(), validate_execution
+
+    def late(tx: Transaction) -> None:
+        assert executed.wait(DEADLOCK_S), "execution waits for the signatures"
+        verify_transaction(tx)
+
+    def tell(*args: Any) -> ExecutedBlock:
+        result = execute(*args)
+        executed.set()
+        return result
+
+    monkeypatch.setattr(signatures, "verify_transaction", late)
+    monkeypatch.setattr(execution, "validate_execution", tell)
+    async with running() as node:
+        assert await node.take(chain.blocks[1]) == ["extended"]
+
+
+@pytest.mark.parametrize("root", ["state_root", "receipts_root"])
+async def test_a_forged_signature_is_told_before_what_execution_says(chain: MemoryChain, root: str) -> None:
+    bad = resealed(with_forgery(chain.blocks[1], 0), **{root: bytes(32)})
+    false = resealed(chain.blocks[1], **{root: bytes(32)})
+    async with running() as node:
+        answers = [await node.chain.import_block(block) for block in (bad, false)]
+        assert [answer.code for answer in answers] == ["malformed_transaction", f"wrong_{root}"]
+        assert await node.take(chain.blocks[1]) == ["extended"]
+
+
+async def test_a_forged_signature_is_told_where_execution_is_not_possible_yet(
+    chain: MemoryChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_yet(*args: Any) -> ExecutedBlock:
+        raise MissingBlob(expected=bytes(32))
+
+    monkeypatch.setattr(execution, "validate_execution", not_yet)
+    bad = with_forgery(chain.blocks[1], 0)
+    async with running() as node:
+        answers = [await node.chain.import_block(block) for block in (bad, chain.blocks[1])]
+        assert [answer.code for answer in answers] == ["malformed_transaction", "missing_blob"]
+        assert [answer.outcome for answer in answers] == ["invalid", "parked"]
+
+
 def test_what_is_verified_ahead_is_bounded_and_a_bad_one_is_found_again(
     chain: MemoryChain, verified: list[tuple[bytes, str]]
 ) -> None:
@@ -88,10 +136,9 @@ def test_what_is_verified_ahead_is_bounded_and_a_bad_one_is_found_again(
     bad = forged(txs[0])
     with closing(SignatureVerifier(2)) as verifier:
         verifier.ahead(iter([*txs[1:], bad]))
-        looked = len(verified)
-        assert len(txs) - len(txs) % 64 <= looked <= len(txs)
-        verifier.verify(txs[1:65])
-        assert len(verified) == looked, "they are known to be good"
+        verifier.verify(txs[1:])
+        assert sorted(name for name, _ in verified if name != bad.id) == sorted(tx.id for tx in txs[1:])
+        assert {thread.rstrip("_0123456789") for _, thread in verified} == {"engram-verify"}
         for _ in range(2):
             with pytest.raises(BadSignature):
                 verifier.verify([bad])
