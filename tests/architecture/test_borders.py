@@ -6,10 +6,8 @@ import pytest
 
 from tests.support.source_tree import (
     files_under,
-    imported_modules,
     project,
     shipped_files,
-    third_party_imports,
 )
 
 # Import name -> the files, or folders ending in "/", that may import it.
@@ -72,7 +70,7 @@ def test_libraries_are_imported_at_their_borders_only() -> None:
     strangers = [
         f"{file.path} imports {library}"
         for file in shipped_files()
-        for library in sorted(third_party_imports(file.tree))
+        for library in sorted(file.libraries)
         if not file.path.startswith(BORDERS.get(library, ()))
     ]
     assert strangers == []
@@ -84,7 +82,7 @@ def test_every_border_belongs_to_a_declared_dependency() -> None:
 
 @pytest.mark.parametrize("library", sorted(BORDERS))
 def test_every_declared_dependency_is_used(library: str) -> None:
-    users = [file.path for file in shipped_files() if library in third_party_imports(file.tree)]
+    users = [file.path for file in shipped_files() if library in file.libraries]
     assert users, f"nothing imports {library}: take it out of pyproject.toml"
 
 
@@ -92,7 +90,7 @@ def test_p2p_knows_no_rule_of_the_chain() -> None:
     rules = [
         f"{file.path} imports {name}"
         for file in files_under("p2p")
-        for name in sorted(imported_modules(file.tree))
+        for name in sorted(file.imported)
         if name.startswith("engram.") and not name.startswith(("engram.p2p.", "engram.primitives."))
     ]
     assert rules == []
@@ -104,7 +102,7 @@ def test_no_bare_or_relative_import_of_an_own_package() -> None:
     bare = [
         f"{file.path} imports {name}"
         for file in everything
-        for name in sorted(imported_modules(file.tree))
+        for name in sorted(file.imported)
         if name.partition(".")[0] in own | {"None"}
     ]
     assert bare == []

@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,7 @@ PINNED = Path(__file__).parents[1] / "vectors/error_codes.json"
 SHORT_CODES = {"ChainError": "chain", "CodecError": "codec", "StorageError": "storage"}
 
 
+@cache
 def import_everything() -> None:
     for file in shipped_files():
         if find_spec("torch") is not None or not needs_torch(file):

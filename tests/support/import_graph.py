@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
-from tests.support.source_tree import imported_modules, shipped_files
+from tests.support.source_tree import shipped_files
 
 Graph = Mapping[str, frozenset[str]]
 
@@ -12,10 +12,7 @@ Graph = Mapping[str, frozenset[str]]
 def modules() -> Graph:
     """Each module by its dotted name without `engram.`, and the modules it imports, wherever it does so."""
     files = {_name_of(file.path): file for file in shipped_files()}
-    return {
-        name: frozenset(_imported(imported_modules(file.tree), files.keys()) - {name})
-        for name, file in files.items()
-    }
+    return {name: frozenset(_imported(file.imported, files.keys()) - {name}) for name, file in files.items()}
 
 
 def _name_of(path: str) -> str:

@@ -3,7 +3,7 @@
 import ast
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,14 +24,35 @@ class SourceFile:
     def text(self) -> str:
         return (ROOT / self.path).read_text(encoding="utf-8")
 
-    @cached_property
+    @property
     def tree(self) -> ast.Module:
+        """The syntax tree, parsed again each time: the trees of all files are a million objects, and
+        every test that collects garbage would have to look through them.
+        """
         return ast.parse(self.text, filename=self.path)
+
+    @cached_property
+    def imported(self) -> frozenset[str]:
+        """See `imported_modules`."""
+        return frozenset(imported_modules(self.tree))
+
+    @cached_property
+    def libraries(self) -> frozenset[str]:
+        """Top-level names that it imports and that are neither Engram's nor the standard library's."""
+        return third_party(self.imported)
+
+    @cached_property
+    def begins_with(self) -> frozenset[str]:
+        """The libraries that it imports as it is imported itself, and not first in a function of it."""
+        nodes: list[ast.stmt] = [
+            node for node in self.tree.body if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        return third_party(imported_modules(ast.Module(nodes, [])))
 
 
 @cache
 def source_file(path: str) -> SourceFile:
-    """The file at a path from the root, parsed once for all tests."""
+    """The file at a path from the root, read once for all tests."""
     return SourceFile(path)
 
 
@@ -85,21 +106,14 @@ def imported_modules(tree: ast.AST) -> set[str]:
     return names
 
 
-def third_party_imports(tree: ast.AST) -> set[str]:
-    """Top-level names a module imports that are neither Engram's nor the standard library's."""
-    tops = {name.partition(".")[0] for name in imported_modules(tree)}
-    return tops - sys.stdlib_module_names - {"engram"}
+def third_party(modules: Iterable[str]) -> frozenset[str]:
+    """The top-level names among these that are neither Engram's nor the standard library's."""
+    return frozenset({name.partition(".")[0] for name in modules} - sys.stdlib_module_names - {"engram"})
 
 
 def needs_torch(file: SourceFile) -> bool:
     """Whether a module begins by importing PyTorch, which only `make test-torch` installs."""
-    return "torch" in begins_with(file)
-
-
-def begins_with(file: SourceFile) -> set[str]:
-    """The libraries that a module imports as it is imported itself, and not first in a function of it."""
-    nodes: list[ast.stmt] = [node for node in file.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    return third_party_imports(ast.Module(nodes, []))
+    return "torch" in file.begins_with
 
 
 def module_name(file: SourceFile) -> str:
