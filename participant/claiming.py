@@ -9,7 +9,7 @@ computes it again: nothing but the secret of the commit has to be on the disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,11 +17,12 @@ import numpy as np
 from engram.nn.engine import FAST, Engine
 from engram.nn.loss import RowScores
 from engram.node.epochs import in_epoch
-from engram.participant.confirming import confirm_claims
+from engram.participant.confirming import confirm_claims, open_claims
 from engram.participant.errors import RoundOver
 from engram.participant.notices import Notice
 from engram.participant.obligations import LATE, REFUSALS, fulfil, refusal_code
 from engram.participant.recomputing import Pair, Recomputer
+from engram.participant.reconnect import watch
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
@@ -33,11 +34,13 @@ from engram.statemachine.rounds.claims import (
     ROW_BYTES,
     claim_bytes,
     claimed_parts,
+    head_of,
+    name_of,
     old_loss,
     rows_of,
 )
 from engram.statemachine.rounds.errors import ClaimDecided
-from engram.statemachine.rounds.records import Candidate, ClaimStatus, Round
+from engram.statemachine.rounds.records import Candidate, ClaimStatus, Round, RoundStatus
 from engram.statemachine.rounds.update import reading_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transaction import TxPayload
@@ -58,7 +61,7 @@ class RevealClaim:
     """What the author claims of the validation parts."""
 
     rows: bytes
-    """The claimed rows, as the reveal carries them."""
+    """The head and the claimed rows, as the reveal carries them."""
     loss: int
     """What they say that the update loses, in Q24 nats."""
     base_loss: int
@@ -76,38 +79,47 @@ class Claims:
         self._view = view
         self._telling = telling
         self._recomputer = Recomputer(view, engine)
-        self._known: dict[tuple[Hash, int, int], bytes] = {}
-        """Claimed rows by round, epoch and number of the part."""
-        self._pairs: dict[tuple[Hash, int], Pair] = {}
+        self._known: dict[tuple[Hash, int, Hash], bytes] = {}
+        """Claimed rows by round, epoch and commitment of the part: on another branch it can have another
+        number.
+        """
+        self._pairs: dict[tuple[Hash, int], tuple[Update, Pair]] = {}
+        """By round and epoch: the update without its tensors, and its networks."""
 
     async def of_reveal(self, round_: Round, model: Model, epoch: int, update: Update) -> RevealClaim:
         """What the author claims of the validation parts, all of which are open; `update` has its tensors."""
-        key = round_.id, epoch
-        if key not in self._pairs:
-            self._pairs[key] = await self._recomputer.pair(round_, self._wallet.key.address, update)
+        pair = await self._pair(round_, epoch, update)
         raws, base_loss = [], 0
         for number, opened in enumerate(round_.validation_opened):
             part = await self._recomputer.part(opened)
-            base, own = await self._recomputer.rows(self._pairs[key], round_, model, part)
+            base, own = await self._recomputer.rows(pair, round_, model, part)
             base, own = self._telling(number, base, own)
             base_loss += old_loss(round_, part.labels, base)
             raws.append(claim_bytes(base, own))
-            self._known[round_.id, epoch, number] = raws[-1]
+            self._known[round_.id, epoch, name_of(opened)] = raws[-1]
         raw = b"".join(raws)
         words = np.frombuffer(raw, "<u4")[1::2] & (2**31 - 1)
-        return RevealClaim(raw, int(np.sum(words, dtype=np.int64)), base_loss)
+        head = head_of(round_.validation_opened)
+        return RevealClaim(head + raw, int(np.sum(words, dtype=np.int64)), base_loss)
 
     async def rows(self, round_: Round, model: Model, candidate: Candidate, number: int) -> bytes:
         """The claimed rows of one of the claimed parts of a candidate of this account."""
-        place = round_.id, candidate.epoch, number
+        named = claimed_parts(round_, model)[number]
+        pair = await self._pair(round_, candidate.epoch, candidate.update)
+        place = round_.id, candidate.epoch, name_of(named)
         if place not in self._known:
-            key = round_.id, candidate.epoch
-            if key not in self._pairs:
-                self._pairs[key] = await self._recomputer.pair(round_, candidate.author, candidate.update)
-            part = await self._recomputer.part(claimed_parts(round_, model)[number])
-            true = await self._recomputer.rows(self._pairs[key], round_, model, part)
+            true = await self._recomputer.rows(pair, round_, model, await self._recomputer.part(named))
             self._known[place] = claim_bytes(*self._telling(number, *true))
         return self._known[place]
+
+    async def _pair(self, round_: Round, epoch: int, update: Update) -> Pair:
+        """The networks of the account's update; what is known of one that another branch has is forgotten."""
+        key, shape = (round_.id, epoch), replace(update, tensors=())
+        if key not in self._pairs or self._pairs[key][0] != shape:
+            self._known = {place: raw for place, raw in self._known.items() if place[:2] != key}
+            pair = await self._recomputer.pair(round_, self._wallet.key.address, update)
+            self._pairs[key] = shape, pair
+        return self._pairs[key][1]
 
     async def score(self, round_id: Hash) -> int:
         """Waits for the phase SCORE and claims the scores of this account's candidates on every part.
@@ -118,25 +130,37 @@ class Claims:
         round_ = await self._view.get(Round, round_id)
         if not await self._own(round_):
             return 0
-        round_ = await self._view.wait_phase(round_id, Phase.SCORE)
         model = await self._view.get(Model, round_.model)
         rules = (await self._view.spec()).rules
 
         async def owed() -> Sequence[TxPayload]:
+            round_ = await self._view.get(Round, round_id)  # on another branch, parts have other numbers
             return [
                 await self._score_payload(round_, model, candidate, numbers)
                 for candidate in await self._own(round_)
                 for numbers in claim_batches(rules, round_, model, candidate)
             ]
 
-        try:
-            await fulfil(self._wallet, owed)
-        except REFUSALS as error:
-            if (code := refusal_code(error)) in LATE:
-                raise RoundOver("the claims of scores came too late for their phase", got=code) from error
-            if code != ClaimDecided.code:
-                raise
+        late = True
+        while late:
+            await self._view.wait_phase(round_id, Phase.SCORE)
+            late = False
+            try:
+                await fulfil(self._wallet, owed)
+            except REFUSALS as error:
+                code = refusal_code(error)
+                late = code in LATE  # or early: on another branch, SCORE may still have to begin
+                if late and await self._is_over(round_id):
+                    raise RoundOver("the claims of scores came too late for their phase", got=code) from error
+                if not late and code != ClaimDecided.code:
+                    raise
         return len(await self._own(round_))
+
+    async def _is_over(self, round_id: Hash) -> bool:
+        """Whether nothing can be claimed or confirmed in this round any more."""
+        round_ = await self._view.get(Round, round_id)
+        last = (await self._view.span(round_, Phase.SCORE)).last
+        return round_.status != RoundStatus.OPEN or await self._view.tick() > last
 
     async def confirm(self, round_id: Hash) -> None:
         """Waits until the dispute windows have passed and confirms what nobody else has confirmed.
@@ -145,6 +169,25 @@ class Claims:
         """
         author = self._wallet.key.address
         await confirm_claims(self._view, self._wallet, round_id, self.rows, author)
+
+    async def hold(self, round_id: Hash) -> None:
+        """Until the phase SCORE is over, claims and confirms again what another branch does not have.
+
+        A reorganisation can undo a claim or a confirmation. Most come back by themselves, because the node
+        keeps their transactions; but other blocks draw other chunks, and a confirmation with those of before
+        is refused. Raises as `score` and `confirm`.
+        """
+
+        async def look() -> bool | None:
+            """Whether all is over; None if there is nothing to do yet."""
+            if await self._is_over(round_id):
+                return True
+            round_ = await self._view.get(Round, round_id)
+            return False if await open_claims(self._view, round_, self._wallet.key.address) else None
+
+        while not await watch(self._view.client, look, "heads"):
+            await self.score(round_id)
+            await self.confirm(round_id)
 
     def forget(self, round_id: Hash) -> None:
         """Gives up what is remembered of a round that is over."""
@@ -165,9 +208,10 @@ class Claims:
     async def _score_payload(
         self, round_: Round, model: Model, candidate: Candidate, numbers: tuple[int, ...]
     ) -> ScoreUpdate:
-        first = len(round_.validation_opened)
+        first, parts = len(round_.validation_opened), claimed_parts(round_, model)
         raws = [await self.rows(round_, model, candidate, first + number) for number in numbers]
-        return ScoreUpdate(round_.id, candidate.epoch, candidate.author, numbers, b"".join(raws))
+        claimed = head_of([parts[first + number] for number in numbers]) + b"".join(raws)
+        return ScoreUpdate(round_.id, candidate.epoch, candidate.author, numbers, claimed)
 
 
 def decided(candidate: Candidate) -> Notice:

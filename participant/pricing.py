@@ -16,7 +16,7 @@ from engram.statemachine.additions import Update, halves_of
 from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.parameters import Composition
 from engram.statemachine.records import Model
-from engram.statemachine.rounds.claims import ROW_BYTES, audit_macs
+from engram.statemachine.rounds.claims import HEAD_BYTES, ROW_BYTES, audit_macs
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.rounds.terms import MAX_AUDITED, entry_of
 from engram.statemachine.rounds.union import HALF_RECORDS
@@ -77,7 +77,7 @@ def price_of(
     macs = known + terms.validation * update_macs(rules, base.spec, update, terms.rows)
     claimed = 0
     if model.claims is not None:
-        known, claimed = 0, ROW_BYTES * terms.rows * terms.validation
+        known, claimed = 0, HEAD_BYTES + ROW_BYTES * terms.rows * terms.validation
         macs = terms.validation * reading_macs(rules, model.inputs, terms.rows)
         macs += update_macs(rules, base.spec, update, 1)
     tensors = sum(len(raw) for raw in update.tensors)
@@ -119,7 +119,11 @@ def _claiming(
     parts = scored_rows(round_, model)
     caps = [
         _cap(
-            *(rules, exponent, ScoreUpdate(round_.id, 0, round_.opener, (0,), bytes(ROW_BYTES * rows))),
+            *(
+                rules,
+                exponent,
+                ScoreUpdate(round_.id, 0, round_.opener, (0,), bytes(HEAD_BYTES + ROW_BYTES * rows)),
+            ),
             Cost(macs=reading_macs(rules, model.inputs, rows), records=1, record_bytes=records),
         )
         for rows in parts

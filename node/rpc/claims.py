@@ -23,7 +23,14 @@ from engram.statemachine.records import Model, RecentBlock
 from engram.statemachine.rounds.audit import audit_ticks, first_tick_to_confirm
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.candidates import is_scored_on_all
-from engram.statemachine.rounds.claims import ROW_BYTES, audited_chunks, chunk_count, claimed_parts, rows_of
+from engram.statemachine.rounds.claims import (
+    HEAD_BYTES,
+    ROW_BYTES,
+    audited_chunks,
+    chunk_count,
+    claimed_parts,
+    rows_of,
+)
 from engram.statemachine.rounds.draw import draw_seed
 from engram.statemachine.rounds.records import Candidate, ClaimStatus, Round, RoundKind, RoundStatus
 from engram.statemachine.rules import Rules
@@ -173,7 +180,7 @@ class ClaimedRows:
         return place == (True, self.round.id, (self.epoch,), (self.author.hex(),))
 
     def _split(self, raw: bytes, numbers: list[int]) -> Iterator[tuple[int, bytes]]:
-        parts, start = claimed_parts(self.round, self.model), 0
+        parts, start = claimed_parts(self.round, self.model), HEAD_BYTES
         for number in numbers:
             size = ROW_BYTES * rows_of(self.round, parts[number])
             yield number, raw[start : start + size]

@@ -28,7 +28,6 @@ from engram.primitives import keys
 from engram.primitives.errors import ChainError, Invalid, NotReady, error_classes
 from engram.primitives.types import Hash
 from engram.statemachine.receipt import Event, Receipt, Status
-from engram.statemachine.rounds.audit import CLAIM_REFUTED
 from engram.statemachine.rounds.claims import ROW_BYTES
 from engram.statemachine.rounds.errors import LossMismatch
 from engram.statemachine.rounds.records import Round
@@ -45,6 +44,7 @@ from engram.statemachine.transition import begin_block
 
 MOST_FAILURES: Final = 16
 """After so many failures a call reads no further block, because each can cost the scoring of an update."""
+_REFUTED: Final = "claim_refuted"
 _ACTIONS: Final = {
     RevealUpdate: "revealed an update",
     RevealPart: "revealed a validation part",
@@ -105,7 +105,7 @@ class RoundFailures:
         for place, receipt in enumerate(receipts):
             for event, after in pairwise((*receipt.events, None)):
                 assert event is not None, "only the last of them is"
-                if event.name == CLAIM_REFUTED and event.subject == self.round.id:
+                if event.name == _REFUTED and event.subject == self.round.id:
                     tx = self.view.store.get_block(ref).transactions[place]
                     yield self._refutation(ref, tx, receipt, event, after)
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 from operator import itemgetter
-from typing import Final
 
 import numpy as np
 
@@ -40,9 +39,6 @@ from engram.statemachine.rounds.union import candidate_halves
 from engram.statemachine.rounds.update import propose
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
-
-CLAIM_REFUTED: Final = "claim_refuted"
-"""The event of a refuted claim: epoch, part, chunk, reward; author, challenger. The next burns the rest."""
 
 
 def recompute(
@@ -93,7 +89,7 @@ def refute(
     claim = replace(open_claim(candidate), status=int(ClaimStatus.REFUTED))
     state.put(replace(candidate, bond=0, claim=claim))
     values = (candidate.epoch, chunk.part, chunk.number, reward)
-    refuted = Event(CLAIM_REFUTED, round_.id, values, (candidate.author.hex(), challenger.hex()))
+    refuted = Event("claim_refuted", round_.id, values, (candidate.author.hex(), challenger.hex()))
     return refuted, *burned
 
 

@@ -9,8 +9,11 @@ claim counts, every node also recomputes chunks that are drawn from blocks after
              each 4 bytes, little-endian: loss, and 2^31 more if the predicted class is the label
     chunk    `chunk_rows(N)` rows in order; the last one has what is left
     root     the root of the list of chunks of a part
+    head     the root of the list of the commitments of parts; it stands before their rows in a transaction
 
 What is claimed stands in the transactions, and so in blocks; the candidate keeps the root for each part.
+A part's number says when it opened, and on another branch another part can have it. So a claim names its
+parts by the head: no block can hold it as a claim of others.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from engram.statemachine.rounds.errors import (
     ClaimDecided,
     ClaimMalformed,
     ClaimMisplaced,
+    OtherPartsClaimed,
     UpdateTooHeavy,
 )
 from engram.statemachine.rounds.records import Candidate, Claim, ClaimStatus, OpenedPart, Round
@@ -56,6 +60,8 @@ LEAST_CHUNK_ROWS: Final = 8
 """A chunk has at least so many rows, unless its part has fewer: loading the networks costs more than that."""
 ROW_BYTES: Final = 8
 """Bytes of a claimed row."""
+HEAD_BYTES: Final = 32
+"""Bytes before the rows of parts in a transaction: they name the parts."""
 
 ROOT_BYTES: Final = 34
 """Encoded bytes of a root in the record of a candidate."""
@@ -124,15 +130,24 @@ def claim_bytes(base: RowScores, own: RowScores) -> bytes:
     return np.stack(words, axis=1).astype(_WORD).tobytes()
 
 
-def read_claims(round_: Round, rows: Sequence[int], raw: bytes) -> tuple[Claims, ...]:
-    """What is claimed of parts with so many rows each, in order.
+def head_of(parts: Sequence[ClaimedPart]) -> bytes:
+    """What stands before the claimed rows of these parts in a transaction."""
+    return list_root([name_of(part) for part in parts])
 
-    Raises `ClaimMalformed` unless there are the bytes of exactly these rows, and every loss is one that a row
-    can have: other losses would not fit the sums that are kept.
+
+def read_claims(round_: Round, parts: Sequence[ClaimedPart], raw: bytes) -> tuple[Claims, ...]:
+    """What a transaction claims of these parts, in order; `raw` is the head and the rows.
+
+    Raises `ClaimMalformed` unless there are the bytes of exactly their rows, and every loss is one that a row
+    can have: other losses would not fit the sums that are kept. Raises `OtherPartsClaimed` if the rows are
+    said to be those of other parts.
     """
-    if len(raw) != (expected := ROW_BYTES * sum(rows)):
+    rows = [rows_of(round_, part) for part in parts]
+    if len(raw) != (expected := HEAD_BYTES + ROW_BYTES * sum(rows)):
         raise ClaimMalformed("the claim has not the bytes of its rows", expected=expected, got=len(raw))
-    words = np.frombuffer(raw, _WORD).reshape(-1, 2)
+    if (got := raw[:HEAD_BYTES]) != (head := head_of(parts)):
+        raise OtherPartsClaimed(expected=head, got=got)
+    words = np.frombuffer(raw, _WORD, offset=HEAD_BYTES).reshape(-1, 2)
     losses = (words & _WORD.type(_RIGHT - 1)).astype(np.int32)
     limits = loss_limit(round_.old_classes), loss_limit(round_.classes)
     for column, limit in enumerate(limits):
@@ -173,11 +188,12 @@ def with_claims(
 ) -> Claim:
     """The claim with the claimed rows of the parts with these numbers added, made at this tick.
 
+    `raw` is what a transaction has: the head and the rows.
     The list of roots ends with the last part that has been claimed. Parts before it that have not are zero.
     """
     parts, roots = claimed_parts(round_, model), list(claim.roots)
     roots += [ZERO_HASH] * (1 + max(numbers) - len(roots))
-    start = 0
+    start = HEAD_BYTES
     for number in numbers:
         rows = rows_of(round_, parts[number])
         roots[number] = claim_root(rows, raw[start : start + ROW_BYTES * rows])

@@ -200,6 +200,12 @@ class ClaimMalformed(InvalidTransaction):
     """Claimed scores have not the bytes of their rows, or a loss that no row can have."""
 
 
+class OtherPartsClaimed(InvalidTransaction):
+    """The rows are claimed of other parts than those with these numbers: parts have opened in another order
+    than on the branch for which this was made, so claim again.
+    """
+
+
 class NotTheAuthor(InvalidTransaction):
     """On this model, only the author of an update may claim its scores."""
 

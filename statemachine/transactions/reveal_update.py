@@ -31,7 +31,6 @@ from engram.statemachine.rounds.claims import (
     old_loss,
     read_claims,
     reveal_macs,
-    rows_of,
     with_claims,
 )
 from engram.statemachine.rounds.entry import EnteredRound, check_epoch, enter
@@ -78,7 +77,9 @@ class RevealUpdate:
     salt: Hash
     update: Update
     claimed: Annotated[Blob, Trailing()] = b""
-    """On a model with `ClaimTerms`, the claimed rows of the validation parts, see `claims`; else nothing."""
+    """On a model with `ClaimTerms`, the head and the claimed rows of the validation parts, see `claims`; else
+    nothing.
+    """
 
     def check(self, rules: Rules) -> None:
         """Checks nothing: whether the values are right depends on the round."""
@@ -93,7 +94,8 @@ class RevealUpdate:
         Records are the candidate's and the version's that it may become, those of tensors that travel, two
         references for each tensor, and what a rung makes for the author of each half.
 
-        Raises what `enter` raises, `CommitMissing`, `CommitMismatch`, `ClaimMisplaced`, `ClaimMalformed`.
+        Raises what `enter` raises, `CommitMissing`, `CommitMismatch`, `ClaimMisplaced`, `ClaimMalformed`,
+        `OtherPartsClaimed`.
         """
         entry, _ = self._enter(state.child(), ctx, sender)
         size = entry.record_bytes + 2 * len(encode(replace(self.update, tensors=())))
@@ -158,10 +160,8 @@ class RevealUpdate:
         return entry, commit
 
     def _claims(self, entry: EnteredRound) -> tuple[Claims, ...]:
-        """What is claimed of each validation part. Raises `ClaimMalformed`."""
-        round_ = entry.round
-        rows = [rows_of(round_, part) for part in round_.validation_opened]
-        return read_claims(round_, rows, self.claimed)
+        """What is claimed of each validation part. Raises `ClaimMalformed`, `OtherPartsClaimed`."""
+        return read_claims(entry.round, entry.round.validation_opened, self.claimed)
 
     def _base_loss(self, state: State, ctx: BlockContext, entry: EnteredRound) -> int:
         """The claimed loss of version t on the old rows of the validation parts."""

@@ -30,6 +30,7 @@ from engram.statemachine.rounds.candidates import (
     with_unseen,
 )
 from engram.statemachine.rounds.claims import (
+    Claims,
     check_misplaced,
     name_of,
     open_claim,
@@ -62,7 +63,9 @@ class ScoreUpdate:
     parts: Annotated[tuple[U16, ...], Size(1, 272)]
     """Numbers of parts, ascending."""
     claimed: Annotated[Blob, Trailing()] = b""
-    """On a model with `ClaimTerms`, the claimed rows of these parts, see `claims`; else nothing."""
+    """On a model with `ClaimTerms`, the head and the claimed rows of these parts, see `claims`; else
+    nothing.
+    """
 
     def check(self, rules: Rules) -> None:
         """Raises `PartsNotScorable` unless the numbers ascend."""
@@ -76,7 +79,7 @@ class ScoreUpdate:
         transaction void by coming first with one part. Of claimed parts, only the reading is charged.
 
         Raises what `enter` raises, `MissingRecord`, `PartsNotScorable`, `PartScored`, `HalfNotScored`; and of
-        claims `ClaimMisplaced`, `NotTheAuthor`, `ClaimDecided`, `ClaimMalformed`.
+        claims `ClaimMisplaced`, `NotTheAuthor`, `ClaimDecided`, `ClaimMalformed`, `OtherPartsClaimed`.
         """
         entry, candidate = self._enter(state.child(), ctx, sender)
         rows = self._rows(entry, candidate)
@@ -139,7 +142,10 @@ class ScoreUpdate:
             raise NotTheAuthor(expected=candidate.author, got=sender)
         if len(self._parts(entry, candidate)) < len(self.parts):
             raise PartScored(got=self.parts)
-        read_claims(entry.round, self._rows(entry, candidate), self.claimed)
+        self._read(entry, candidate)
+
+    def _read(self, entry: EnteredRound, candidate: Candidate) -> tuple[Claims, ...]:
+        return read_claims(entry.round, [part for _, part in self._parts(entry, candidate)], self.claimed)
 
     def _parts(
         self, entry: EnteredRound, candidate: Candidate
@@ -155,7 +161,7 @@ class ScoreUpdate:
     ) -> Iterator[tuple[int, ScoredRows]]:
         round_, model = entry.round, entry.model
         if self.claimed:
-            found = read_claims(round_, self._rows(entry, candidate), self.claimed)
+            found = self._read(entry, candidate)
             for (number, opened), (before, own) in zip(self._parts(entry, candidate), found, strict=True):
                 part = open_part(state, ctx, state.get(Part, name_of(opened)))
                 yield number, ScoredRows(part.load().labels, before, own)

@@ -255,10 +255,10 @@ def test_a_claim_has_the_bytes_of_its_rows(change: bytes) -> None:
     broken = replace(payload, claimed=payload.claimed + change if change else payload.claimed[:-1])
     assert play.refused(ALICE, broken) == "claim_malformed"
     limit = loss_limit(2)
-    most = limit.to_bytes(4, "little") * 2
-    play.ok(play.fork().send(ALICE, replace(payload, claimed=most + payload.claimed[8:])))
+    most, head, rest = limit.to_bytes(4, "little") * 2, payload.claimed[:32], payload.claimed[40:]
+    play.ok(play.fork().send(ALICE, replace(payload, claimed=head + most + rest)))
     for far in ((limit + 1).to_bytes(4, "little") + bytes(4), bytes(4) + b"\xff" * 4):
-        beyond = replace(payload, claimed=far + payload.claimed[8:])
+        beyond = replace(payload, claimed=head + far + rest)
         assert play.refused(ALICE, beyond) == "claim_malformed"
 
 

@@ -21,6 +21,7 @@ from engram.statemachine.rounds.claims import (
     audited_chunks,
     claim_bytes,
     claimed_parts,
+    head_of,
     name_of,
     prove_chunk,
     rows_of,
@@ -162,13 +163,15 @@ class ClaimPlay(Play):
     def update_payload(self, claim: UpdateClaim, weights: Weights) -> RevealUpdate:
         numbers = range(len(self.round.validation_opened))
         raw = b"".join(self.claimed[claim.author, claim.epoch, number] for number in numbers)
-        return replace(super().update_payload(claim, weights), claimed=raw)
+        head = head_of(self.round.validation_opened)
+        return replace(super().update_payload(claim, weights), claimed=head + raw)
 
     def score_payload(self, author: keys.PrivateKey, epoch: int = 0) -> ScoreUpdate:
         payload, first = super().score_payload(author, epoch), len(self.round.validation_opened)
         parts = claimed_parts(self.round, self.model)
         named = [(first + number, parts[first + number]) for number in payload.parts]
-        return replace(payload, claimed=self.rows_claimed(author, epoch, named))
+        head = head_of([part for _, part in named])
+        return replace(payload, claimed=head + self.rows_claimed(author, epoch, named))
 
     def chunk(self, author: keys.PrivateKey, part: int, number: int, epoch: int = 0) -> ClaimedChunk:
         """A chunk of what the author has claimed, with its proof."""

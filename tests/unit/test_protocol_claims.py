@@ -28,6 +28,11 @@ def claimed(rows: list[Row]) -> bytes:
     )
 
 
+def named(opened: list[Wire]) -> bytes:
+    """What stands before the rows of opened parts."""
+    return oracle.list_root([part[0] for part in opened])
+
+
 def chunks(raw: bytes) -> list[bytes]:
     return [raw[at : at + 8 * CHUNK_ROWS] for at in range(0, len(raw), 8 * CHUNK_ROWS)]
 
@@ -57,17 +62,20 @@ def proved(chunk: Wire, root: bytes) -> bool:
 def test_an_honest_author_claims_what_the_networks_give() -> None:
     round_id, *_, raw = payload(SCORED)
     round_, update = round_of(SCORED, round_id), candidate(SCORED)[5]
-    assert raw == b"".join(claimed(scored(SCORED, round_, update, part[0])) for part in of(round_, "unseen"))
+    unseen = of(round_, "unseen")
+    rows = b"".join(claimed(scored(SCORED, round_, update, part[0])) for part in unseen)
+    assert raw == named(unseen) + rows
     claim = candidate(SCORED, "changes")[CLAIM]
-    assert claim[ROOTS][1:] == [oracle.list_root(chunks(raw))]
+    assert claim[ROOTS][1:] == [oracle.list_root(chunks(rows))]
     assert claim[LAST] == SCORED["block"]["tick"]
 
 
 def test_the_claimed_losses_of_a_reveal_are_the_committed_loss() -> None:
-    *_, loss, _, _, raw = payload(REVEALED)
+    round_id, *_, loss, _, _, given = payload(REVEALED)
+    raw = given[32:]
+    assert given[:32] == named(of(round_of(REVEALED, round_id), "validation_opened"))
     words = [int.from_bytes(raw[at : at + 4], "little") for at in range(0, len(raw), 4)]
     assert sum(word & 2**31 - 1 for word in words[1::2]) == loss
-    round_id, *_ = payload(REVEALED)
     revealed = [each for each in records(REVEALED, 16, "changes") if each[0] == round_id]
     assert oracle.list_root(chunks(raw)) in [each[CLAIM][ROOTS][0] for each in revealed]
 

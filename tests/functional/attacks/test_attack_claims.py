@@ -13,7 +13,7 @@ from engram.primitives.errors import Invalid
 from engram.statemachine.claimterms import ClaimTerms
 from engram.statemachine.fees import price_of_macs
 from engram.statemachine.records import BadgeKind
-from engram.statemachine.rounds import audit, settlement, terms, update
+from engram.statemachine.rounds import audit, claims, settlement, terms, update
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import is_refuted
 from engram.statemachine.rounds.claims import audit_macs, reveal_macs
@@ -21,7 +21,7 @@ from engram.statemachine.rounds.terms import least_claim_bond
 from engram.statemachine.rounds.update import scoring_macs
 from engram.statemachine.scoring import composing_macs
 from engram.statemachine.transactions import reveal_update
-from tests.support import joint
+from tests.support import claimed_rounds, joint
 from tests.support.attacks import fails
 from tests.support.claimed_rounds import CLAIMS, ClaimPlay, losing_nothing, play_of, united
 from tests.support.rounds import (
@@ -29,6 +29,7 @@ from tests.support.rounds import (
     BOB,
     CAROL,
     COIN,
+    OPENER,
     SMALL_RULES,
     grow_terms,
     growth,
@@ -100,6 +101,44 @@ def test_a_model_that_needs_claims_can_grow(monkeypatch: pytest.MonkeyPatch) -> 
         lambda r, o, model, *rest: check_update(r, o, replace(model, claims=None), *rest),
     )
     fails(growing_a_heavy_model)
+
+
+def parts_turned_around() -> None:
+    """A miner puts the claim that Alice has sent behind the same parts, which open in another order."""
+    play = play_of()
+    play.ok(play.found(terms=play.terms(sealed=2)))
+    play.reveal_validation()
+    play.ok(*play.play_epoch((ALICE, network(play.inputs, 8))))
+    play.at(Phase.AUDIT)
+    seen, mined = play.fork(), play.fork()
+    for branch, turned in ((seen, False), (mined, True)):
+        drawn = branch.round.sealed_drawn
+        for commitment in reversed(drawn) if turned else drawn:
+            branch.ok(branch.send(OPENER, branch.sealed_payload(branch.secret(commitment))))
+        branch.at(Phase.SCORE)
+    payload = seen.score_payload(ALICE)
+    code = ""
+    try:
+        mined.ok(mined.send(ALICE, payload))
+    except Invalid as refused:
+        code = refused.code
+    if not code:
+        mined.claimed |= seen.claimed
+        mined.ok(mined.send(CAROL, mined.dispute_payload(ALICE, part=1, number=0)))
+        pytest.fail("who mined the block takes half of the bond of an honest author")
+    assert code == "other_parts_claimed"
+    mined.score_update(ALICE)
+    mined.confirm(ALICE)
+    assert mined.end().winner == ALICE.address
+
+
+def test_nobody_makes_an_honest_claim_false_by_opening_parts_in_another_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts_turned_around()
+    for module in (claims, claimed_rounds):
+        monkeypatch.setattr(module, "head_of", lambda parts: bytes(32))
+    fails(parts_turned_around)
 
 
 def a_half_of_the_last_tick() -> None:
