@@ -222,8 +222,9 @@ class Author:
     async def score(self, round_id: Hash) -> None:
         """Has each candidate of this account scored on every part that decides.
 
-        Where authors claim scores, claims them, waits for the dispute window, and confirms the claims. Raises
-        `RoundOver` if the phase for it has passed.
+        Where authors claim scores, claims them, waits for the dispute window, confirms the claims, and stays
+        until the phase is over: a reorganisation can undo all this. Raises `RoundOver` if the phase for it
+        has passed.
         """
         model = await self.view.get(Model, (await self.view.get(Round, round_id)).model)
         if model.claims is not None:
@@ -245,6 +246,7 @@ class Author:
             ):
                 if isinstance(update, Candidate) and update.claim is not None:
                     self._report(decided(update))
+            await self._claims.hold(round_id)
 
     async def _prepare(self, round_: Round, epoch: int) -> CommitSecret | str:
         """An update that the author can and may pay for, or the code that says why there is none.

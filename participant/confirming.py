@@ -68,9 +68,8 @@ async def confirm_claims(
             round_ = await view.get(Round, round_id)
             await wallet.execute(await confirmation(view, round_, model, found, rows))
         except REFUSALS as error:
-            if (code := refusal_code(error)) in LATE:
-                raise RoundOver("the confirmation came too late for its phase", got=code) from error
-            if code in _WAITS:
+            code = refusal_code(error)
+            if code in _WAITS or code in LATE:  # if SCORE is over, the next look says so
                 refused[found.key] = height
             elif code != ClaimDecided.code:
                 raise

@@ -39,6 +39,7 @@ from engram.statemachine.rounds.claims import (
     claim_bytes,
     claim_root,
     claimed_parts,
+    name_of,
     prove_chunk,
     rows_of,
 )
@@ -57,15 +58,18 @@ class _Watched:
     candidate: Candidate
     pair: Pair | None = None
     """The networks, from the first part that is computed to the last."""
-    true: dict[int, bytes] = field(default_factory=dict)
-    """By part: the rows that were computed and are what the author claims."""
+    true: dict[Hash, bytes] = field(default_factory=dict)
+    """By the commitment of a part: the rows that were computed and are what the author claims."""
     false: tuple[int, int] | None = None
     """Part and number of the first false chunk."""
     quoted: bytes = b""
     """What the author claims of that part."""
+    of: tuple[Hash, Hash] = ZERO_HASH, ZERO_HASH
+    """The commitment of that part and the root of its claim: on another branch both can be others."""
     told: int = 0
     """So many parts were true when the claim was last told of."""
-    disputed: bool = False
+    lost: bool = False
+    """Whether every node found the chunk to be as claimed."""
     said: set[str] = field(default_factory=set)
     """Codes of failures, and decisions, that were told."""
 
@@ -167,12 +171,14 @@ class Watcher:
         if claim.status != ClaimStatus.OPEN:
             self._tell_decided(round_, watched, ClaimStatus(claim.status))
             return
+        if watched.false is not None and not _is_still_claimed(round_, model, watched):
+            watched.false, watched.lost = None, False
         if watched.false is None:
             await self._compute(round_, model, watched)
         tick, rules = await self.view.tick(), (await self.view.spec()).rules
         if Calendar.of(round_, rules).at(tick).phase is not Phase.SCORE:
             return
-        if watched.false is not None and not watched.disputed:
+        if watched.false is not None and not watched.lost:
             await self._dispute(round_, model, watched)
         elif watched.false is None and self._confirms:
             await self._confirm(round_, model, watched, tick)
@@ -182,20 +188,22 @@ class Watcher:
         candidate, claim = watched.candidate, watched.candidate.claim
         assert claim is not None, "only candidates with a claim are computed"
         parts, begun = claimed_parts(round_, model), monotonic()
+        watched.true = {name: watched.true[name] for name in map(name_of, parts) if name in watched.true}
         for number, root in enumerate(claim.roots):
             if root == ZERO_HASH:
                 continue
-            rows = rows_of(round_, parts[number])
-            if number in watched.true and claim_root(rows, watched.true[number]) == root:
+            rows, name = rows_of(round_, parts[number]), name_of(parts[number])
+            if name in watched.true and claim_root(rows, watched.true[name]) == root:
                 continue
             if watched.pair is None:
                 watched.pair = await self._recomputer.pair(round_, candidate.author, candidate.update)
             part = await self._recomputer.part(parts[number])
             true = claim_bytes(*await self._recomputer.rows(watched.pair, round_, model, part))
             if claim_root(rows, true) == root:
-                watched.true[number] = true
+                watched.true[name] = true
                 continue
             watched.quoted = await self._claimed(round_, candidate, number, root, rows)
+            watched.of = name, root
             pairs = zip(chunks_of(rows, watched.quoted), chunks_of(rows, true), strict=True)
             watched.false = number, next(place for place, (own, other) in enumerate(pairs) if own != other)
             break
@@ -222,15 +230,47 @@ class Watcher:
                 raise ClaimedRowsMissing(expected=root, got=number)
 
     async def _dispute(self, round_: Round, model: Model, watched: _Watched) -> None:
-        """Disputes the false chunk, unless this account's dispute waits in the mempool already."""
+        """Disputes the false chunk, unless this account's dispute waits in the mempool already.
+
+        It is done again while the claim is open: another branch may have neither the dispute nor room for it.
+        """
         assert watched.false is not None, "only what is false is disputed"
         candidate, (part, number) = watched.candidate, watched.false
         rows = rows_of(round_, claimed_parts(round_, model)[part])
         chunk = prove_chunk(part, rows, watched.quoted, number)
         payload = DisputeClaim(round_.id, candidate.epoch, candidate.author, chunk)
+        sent = {pending: txid for txid, pending in await self._wallet.pending()}.get(payload)
+        reward = candidate.bond // 2
+        if sent is None:
+            await self._tell_costs(round_, watched, payload)
+        try:
+            sent = sent or await self._wallet.send(payload)
+            await self._wallet.confirm(sent)
+        except REFUSALS as error:
+            code = refusal_code(error)
+            if code == ClaimDecided.code:
+                return  # somebody else was first; the next look tells what was decided
+            if code == ClaimHolds.code:
+                watched.lost = True
+                text = (
+                    "every node computed what the author claims, and this machine did not: do not trust its "
+                    "engine, and tell the makers of Engram"
+                )
+                self._tell(round_, watched, text, "dispute_lost", part=part, chunk=number)
+                return
+            raise
+        found = await self.view.find(Candidate, candidate.round, bytes([candidate.epoch]), candidate.author)
+        if found is not None and found.claim is not None and found.claim.status == ClaimStatus.REFUTED:
+            watched.said.add("refuted")
+            text = f"refuted; {format_coins(reward)} coins of the author's bond are yours"
+            self._tell(round_, watched, text, "claim_refuted", reward=reward, txid=sent.hex())
+
+    async def _tell_costs(self, round_: Round, watched: _Watched, payload: DisputeClaim) -> None:
+        """Tells what the dispute costs and brings. Raises `RemoteError` if no block could hold it now."""
+        part, number, reward = payload.chunk.part, payload.chunk.number, watched.candidate.bond // 2
         estimate = await self._wallet.estimate(payload)
         deposit, fee = (await self.view.spec()).rules.min_author_bond, int(estimate["max_fee"])
-        reward, macs = candidate.bond // 2, int(estimate["macs"])
+        macs = int(estimate["macs"])
         text = (
             f"disputing chunk {number} of part {part}: every node computes {macs:,} multiply-accumulates. It "
             f"costs at most {format_coins(fee)} coins as a fee, and {format_coins(deposit)} more if the "
@@ -238,29 +278,6 @@ class Watcher:
         )
         costs = {"macs": macs, "max_fee": fee, "deposit": deposit, "reward": reward}
         self._tell(round_, watched, text, "disputing", part=part, chunk=number, **costs)
-        waiting = {pending: txid for txid, pending in await self._wallet.pending()}
-        try:
-            txid = waiting.get(payload) or await self._wallet.send(payload)
-            watched.disputed = True
-            await self._wallet.confirm(txid)
-        except REFUSALS as error:
-            code = refusal_code(error)
-            if code == ClaimDecided.code:
-                return  # somebody else was first; the next look tells what was decided
-            if code == ClaimHolds.code:
-                text = (
-                    "every node computed what the author claims, and this machine did not: do not trust its "
-                    "engine, and tell the makers of Engram"
-                )
-                self._tell(round_, watched, text, "dispute_lost", part=part, chunk=number)
-                return
-            watched.disputed = False
-            raise
-        found = await self.view.find(Candidate, candidate.round, bytes([candidate.epoch]), candidate.author)
-        if found is not None and found.claim is not None and found.claim.status == ClaimStatus.REFUTED:
-            watched.said.add("refuted")
-            text = f"refuted; {format_coins(reward)} coins of the author's bond are yours"
-            self._tell(round_, watched, text, "claim_refuted", reward=reward, txid=txid.hex())
 
     async def _confirm(self, round_: Round, model: Model, watched: _Watched, tick: int) -> None:
         """Confirms a claim that this watcher found to be true, if its author does not."""
@@ -274,7 +291,7 @@ class Watcher:
             return
 
         async def rows(round_: Round, model: Model, candidate: Candidate, number: int) -> bytes:
-            return watched.true[number]
+            return watched.true[name_of(claimed_parts(round_, model)[number])]
 
         payload = await confirmation(self.view, round_, model, candidate, rows)
         try:
@@ -316,6 +333,16 @@ class Watcher:
         place = {"round": round_.id.hex(), "model": round_.model.hex(), "epoch": candidate.epoch}
         name = f"round {short(round_.id.hex())}, {in_epoch(candidate.epoch)}, claim of {author}"
         self._report(Notice(f"{name}: {text}", event, **place, author=author, **facts))
+
+
+def _is_still_claimed(round_: Round, model: Model, watched: _Watched) -> bool:
+    """Whether the author still claims of the same part what was found to be false."""
+    claim, parts = watched.candidate.claim, claimed_parts(round_, model)
+    assert claim is not None, "only candidates with a claim are watched"
+    assert watched.false is not None, "something was found to be false"
+    number, _ = watched.false
+    known = number < min(len(parts), len(claim.roots))
+    return known and (name_of(parts[number]), claim.roots[number]) == watched.of
 
 
 def _parts(count: int) -> str:

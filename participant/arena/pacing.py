@@ -39,6 +39,11 @@ class Pacer:
             self._mined.clear()
             await self._mined.wait()
 
+    def moved(self, height: int) -> None:
+        """The node's head has this height, and its mempool has followed."""
+        self.height = height
+        self._mined.set()
+
     async def run(self, mine: Callable[[], Coroutine[Any, Any, int]]) -> None:
         """Mines for ever. `mine` makes one block and returns its height."""
         while True:
@@ -51,8 +56,7 @@ class Pacer:
                 if await self.before_block():
                     continue
                 self._seen = before
-            self.height = await mine()
-            self._mined.set()
+            self.moved(await mine())
 
 
 class PacedClient(PatientClient):
