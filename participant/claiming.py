@@ -165,10 +165,11 @@ class Claims:
     async def confirm(self, round_id: Hash) -> None:
         """Waits until the dispute windows have passed and confirms what nobody else has confirmed.
 
-        Raises `RoundOver` if the phase SCORE ends before.
+        Claims again what a reorganisation undoes meanwhile. Raises `RoundOver` if SCORE ends before.
         """
         author = self._wallet.key.address
-        await confirm_claims(self._view, self._wallet, round_id, self.rows, author)
+        while not await confirm_claims(self._view, self._wallet, round_id, self.rows, author):
+            await self.score(round_id)
 
     async def hold(self, round_id: Hash) -> None:
         """Until the phase SCORE is over, claims and confirms again what another branch does not have.
@@ -186,7 +187,6 @@ class Claims:
             return False if await open_claims(self._view, round_, self._wallet.key.address) else None
 
         while not await watch(self._view.client, look, "heads"):
-            await self.score(round_id)
             await self.confirm(round_id)
 
     def forget(self, round_id: Hash) -> None:

@@ -28,12 +28,13 @@ _WAITS = frozenset({WindowOpen.code, HalfNotScored.code, AuditMismatch.code})
 
 
 async def confirm_claims(
-    view: ChainView, wallet: Wallet, round_id: Hash, rows: ClaimedRows, author: Address | None
-) -> None:
-    """Waits for the dispute windows of this author's claims, or of all, and confirms them one by one.
+    view: ChainView, wallet: Wallet, round_id: Hash, rows: ClaimedRows, author: Address
+) -> bool:
+    """Waits for the dispute windows of this author's claims and confirms them one by one.
 
-    Returns when none of them is open any more, whoever has decided it. Raises `RoundOver` if SCORE ends
-    before.
+    True when none of them is open any more, whoever has decided it. False as soon as the chain has not all
+    claims of scores, as after a reorganisation: then they have to be claimed again first. Raises `RoundOver`
+    if SCORE ends before.
     """
     round_ = await view.get(Round, round_id)
     model, rules = await view.get(Model, round_.model), (await view.spec()).rules
@@ -42,27 +43,26 @@ async def confirm_claims(
     """The height at which the confirmation of a candidate was refused: it is tried again in a later block."""
 
     async def look() -> Candidate | bool | None:
-        """The next candidate to confirm; False if none is open; None if one has to be waited for."""
+        """The next candidate to confirm; True and False as the function; None if one has to be waited for."""
         round_, tick = await view.get(Round, round_id), await view.tick()
         last = (await view.span(round_, Phase.SCORE)).last
         candidates = await open_claims(view, round_, author)
         if not candidates:
-            return False
+            return True
         if round_.status != RoundStatus.OPEN or tick > last:
             raise RoundOver("the phase SCORE is over, and a claim was not confirmed", got=len(candidates))
         height = await view.height()
+        if not all(is_scored_on_all(round_, model, candidate) for candidate in candidates):
+            return False
         for candidate in candidates:
             assert candidate.claim is not None, "`open_claims` gives candidates with a claim"
-            if not is_scored_on_all(round_, model, candidate) or refused.get(candidate.key, -1) >= height:
+            if refused.get(candidate.key, -1) >= height:
                 continue
             if tick >= first_tick_to_confirm(rules, window, candidate.claim.last):
                 return candidate
         return None
 
-    while (found := await watch(view.client, look, "heads")) is not False:
-        assert isinstance(found, Candidate), (
-            "`watch` returns when `look` gives something, and what is not False is one"
-        )
+    while isinstance(found := await watch(view.client, look, "heads"), Candidate):
         height = await view.height()
         try:
             round_ = await view.get(Round, round_id)
@@ -73,15 +73,13 @@ async def confirm_claims(
                 refused[found.key] = height
             elif code != ClaimDecided.code:
                 raise
+    return found is True
 
 
-async def open_claims(view: ChainView, round_: Round, author: Address | None) -> list[Candidate]:
-    """The candidates of this author, or of all, whose claim is neither confirmed nor refuted."""
-    if author is None:
-        found = await view.candidates(round_)
-    else:
-        updates = await view.updates_of(round_, author)
-        found = [update for update in updates if isinstance(update, Candidate)]
+async def open_claims(view: ChainView, round_: Round, author: Address) -> list[Candidate]:
+    """The candidates of this author whose claim is neither confirmed nor refuted."""
+    updates = await view.updates_of(round_, author)
+    found = [update for update in updates if isinstance(update, Candidate)]
     return [each for each in found if each.claim is not None and each.claim.status == ClaimStatus.OPEN]
 
 
