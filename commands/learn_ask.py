@@ -52,7 +52,7 @@ def client_of(session: CommandSession, model: str | None, memory: Path | None) -
 @click.command(
     "ask",
     cls=Command,
-    example="engram learn ask --data questions.csv\n"
+    example="engram learn ask --data questions.csv --label none\n"
     "engram learn ask --data digits --share 4/4 --rows 5 --json",
 )
 @with_selection()
@@ -62,25 +62,34 @@ def client_of(session: CommandSession, model: str | None, memory: Path | None) -
 def ask(
     session: CommandSession, rows: int | None, model: str | None, memory: Path | None, **options: Any
 ) -> None:
-    """Ask the running daemon about rows, and print what it answers. Their labels are not sent.
+    """Ask the running daemon about rows, and print what it answers. They need no labels; none are sent.
 
     Each answer names the class, which memory has answered, the version of the chain's model, and how long ago
-    that version was proven. With labels that are those of the data, the last line says how many were right.
+    that version was proven. "row" is the number of the row in the data, counted from 0. Of rows that have a
+    label, the last line says how many were answered with it.
     """
     import asyncio
 
     from engram.commands.support.output import Column
+    from engram.commands.support.predictions import say_mapping
+    from engram.participant.learn.endpoint import MAX_ROWS
 
-    data = selected_rows(session, selection_of(options, rows), 0)
+    selection = selection_of(options, rows)
+    asked = selection.asked(0)
+    if selection.mapping is None and asked.mapping is not None:
+        say_mapping(asked.mapping)
 
-    async def main() -> dict[str, Any]:
+    async def main() -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = []
         async with client_of(session, model, memory) as client:
-            return await client.post("/answer", {"rows": data.features.tolist()})
+            for begin in range(0, len(asked.features), MAX_ROWS):
+                chunk = asked.features[begin : begin + MAX_ROWS].tolist()
+                answers += (await client.post("/answer", {"rows": chunk}))["answers"]
+        return answers
 
-    answers = asyncio.run(main())["answers"]
-    given = [
-        {"row": place, "given": label, **answer}
-        for place, (label, answer) in enumerate(zip(data.labels.tolist(), answers, strict=True))
+    given: list[dict[str, Any]] = [
+        {"row": row, "given": label, **answer}
+        for row, label, answer in zip(asked.rows, asked.labels, asyncio.run(main()), strict=True)
     ]
     columns = [
         Column("row", lambda item: item["row"], right=True),
@@ -92,8 +101,10 @@ def ask(
         Column("proven", lambda item: f"{item['age_ms'] // 1000} s ago"),
     ]
     session.show_rows(given, columns, "there are no rows")
-    right = sum(item["label"] == item["given"] for item in given)
-    session.note(f"{right} of {len(given)} answers are the labels of the data")
+    labelled = [item for item in given if item["given"] is not None]
+    if labelled:
+        right = sum(item["label"] == item["given"] for item in labelled)
+        session.note(f"{right} of {len(labelled)} answers are the labels of the data")
 
 
 @click.command(

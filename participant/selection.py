@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from engram.participant.datasets import Dataset, load_source
+from engram.participant.datasets import Dataset, load_questions, load_source
 from engram.participant.errors import DatasetMismatch, NotEnoughRows
 from engram.participant.parts import deal
 from engram.participant.tables.applying import is_converted, mapping_beside
+from engram.participant.tables.errors import LabelsMissing
 from engram.participant.tables.examining import DataWarning
 from engram.participant.tables.mapping import load_mapping
 from engram.participant.tables.raw import Progress, ReadOptions
 from engram.statemachine.records import Model
+
+_MOST_LABELS: Final = 2**16
 
 
 class RowSource(Protocol):
@@ -36,6 +40,20 @@ class GivenRows:
     def rows_of(self, seed: int) -> Dataset:
         """The rows, in an order drawn from `seed`."""
         return self.data.shuffled(np.random.default_rng(seed))
+
+
+@dataclass(frozen=True)
+class AskedRows:
+    """Rows that a model is to answer."""
+
+    features: npt.NDArray[np.uint8]
+    """(rows, inputs)."""
+    labels: tuple[int | None, ...]
+    """The class of each row; None where the file gives none that is known."""
+    rows: tuple[int, ...]
+    """The number of each row in the data set, counted from 0; they ascend."""
+    mapping: Path | None
+    """The mapping that was used."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,40 @@ class Selection:
         a wanted class, or fewer than `rows` rows.
         """
         return self.chosen(self.read()[0], seed)
+
+    def asked(self, seed: int) -> AskedRows:
+        """The chosen rows as questions: they need no labels, and are read as `load_questions` reads them.
+
+        They are the rows that `rows_of` chooses, in the order of the file. Rows without a label are dealt to
+        shares as those of a class would be. Raises what `load_questions`
+        and `chosen` raise, and `LabelsMissing` if the selection names labels and the file has none.
+        """
+        found = load_questions(self.source, ReadOptions(label=self.label), self.mapping)
+        labels = [
+            None if label is None or label >= _MOST_LABELS else label
+            for label in found.labels or (None,) * len(found.features)
+        ]
+        if (not found.labels and self.classes) or (self.relabel and not self.classes and None in labels):
+            raise LabelsMissing(
+                f"{self.source} has rows without a label: --take-classes, --relabel and --first-class can "
+                "choose no row by it, so leave them out",
+                got=self.source,
+            )
+        known = {*labels, *self.classes}
+        none = next(number for number in range(_MOST_LABELS) if number not in known)
+        numbers = np.array([none if label is None else label for label in labels], dtype=np.uint16)
+        # The rows are chosen by their numbers, so that it is known which of the file each of them is.
+        places = np.arange(len(numbers), dtype=np.uint32).view(np.uint8).reshape(len(numbers), 4)
+        chosen = self.chosen(Dataset(places, numbers), seed)
+        rows = np.ascontiguousarray(chosen.features).view(np.uint32)[:, 0]
+        order = np.argsort(rows)
+        given = [None if label == none and not self.relabel else label for label in chosen.labels.tolist()]
+        return AskedRows(
+            found.features[rows[order]],
+            tuple(given[place] for place in order.tolist()),
+            tuple(rows[order].tolist()),
+            found.mapping,
+        )
 
     def class_names(self) -> Callable[[int], str]:
         """What each class is called: as the mapping has it, or that beside the file, else by its number.

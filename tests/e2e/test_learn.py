@@ -86,6 +86,15 @@ def test_a_daemon_that_is_ended_at_every_turn_plays_one_round_and_loses_no_row(t
             answers = player.run("learn", "ask", "--memory", mind, *asked)
             assert {answer["memory"] for answer in answers} == {"slow"}
             assert np.mean([answer["label"] == answer["given"] for answer in answers]) > 0.8
+            np.savetxt(
+                tmp_path / "questions.csv", digits(3, 4).rows_of(0).features[:6], fmt="%d", delimiter=","
+            )
+            bare = ("--data", str(tmp_path / "questions.csv"), "--label", "none")
+            answers = player.run("learn", "ask", "--memory", mind, *bare)
+            assert [(answer["row"], answer["given"]) for answer in answers] == [
+                (row, None) for row in range(6)
+            ]
+            assert sum(answer["label"] == 4 for answer in answers) > 3
             living.send_signal(signal.SIGTERM)
             _, said = rest(living)
             assert living.wait(WAIT_S) == 0

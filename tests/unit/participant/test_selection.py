@@ -10,6 +10,7 @@ import pytest
 from engram.participant.datasets import Dataset
 from engram.participant.errors import DatasetNotFound, NotEnoughRows
 from engram.participant.selection import Selection
+from engram.participant.tables.errors import LabelsMissing
 
 
 @pytest.fixture
@@ -66,3 +67,34 @@ def test_what_is_not_there_is_refused(source: str) -> None:
         Selection(source, (1, 61)).rows_of(0)
     with pytest.raises(DatasetNotFound):
         Selection(source + "x").rows_of(0)
+
+
+def test_questions_are_the_rows_that_are_chosen_in_the_order_of_the_file(source: str) -> None:
+    selection = Selection(source, (2, 3), (1, 4), rows=4)
+    asked, chosen = selection.asked(7), selection.rows_of(7)
+    assert list(asked.rows) == sorted(asked.rows) == keys(chosen)
+    assert asked.features[:, 0].tolist() == list(asked.rows)
+    assert list(asked.labels) == [row // 10 for row in asked.rows]
+    renamed = Selection(source, classes=(4, 1), relabel=True).asked(0)
+    assert list(renamed.labels) == [{4: 0, 1: 1}[row // 10] for row in renamed.rows]
+
+
+def test_questions_need_no_labels(tmp_path: Path) -> None:
+    path = tmp_path / "questions.csv"
+    path.write_text("".join(f"{row},{2 * row}\n" for row in range(30)))
+    whole = Selection(str(path), label="none").asked(0)
+    assert (whole.rows, whole.labels) == (tuple(range(30)), (None,) * 30)
+    shares = [Selection(str(path), (number, 3), label="none").asked(0) for number in (1, 2, 3)]
+    assert sorted(row for share in shares for row in share.rows) == list(range(30))
+    assert len(Selection(str(path), rows=5, label="none").asked(0).rows) == 5
+    for named in ({"classes": (1,)}, {"relabel": True, "first_class": 2}):
+        with pytest.raises(LabelsMissing, match="without a label"):
+            Selection(str(path), label="none", **named).asked(0)
+
+
+def test_questions_may_have_labels_that_nobody_knows(tmp_path: Path) -> None:
+    path = tmp_path / "questions.csv"
+    path.write_text("a,b,label\n1,2,7\n3,4,\n5,6,65535\n7,8,99999\n")
+    asked = Selection(str(path), label="label").asked(0)
+    assert asked.labels == (7, None, 65_535, None)
+    assert Selection(str(path), classes=(7,), label="label").asked(0).rows == (0,)
