@@ -22,6 +22,7 @@ from engram.node.chain.floor import is_worth_a_body
 from engram.node.chain.headers import CheckedBlock, work_of_header
 from engram.node.chain.importer import Importer, ImportOutcome, ImportStatus
 from engram.node.chain.orphans import Orphan, OrphanPool
+from engram.node.chain.pruningpace import PruningPace
 from engram.node.clock import Clock
 from engram.node.concurrency import in_worker
 from engram.node.errors import BlocksCostWork, ChainStopped, StatePruned
@@ -35,9 +36,6 @@ from engram.statemachine.state import State
 QUEUE_BLOCKS: Final = 64
 _TAKEN: Final = (ImportStatus.EXTENDED, ImportStatus.REORGED, ImportStatus.SIDE, ImportStatus.DUPLICATE)
 """Behind a block with one of these verdicts the next block of a run is judged."""
-READ_S: Final = 10.0
-READ_BLOCKS: Final = 128
-"""Whoever reads the state of a head is given so many seconds, or blocks, before it counts as old."""
 LOOK_S: Final = 5.0
 """While blocks wait for the clock, it is looked at so often: it may be set meanwhile."""
 RUN_S: Final = 0.05
@@ -139,8 +137,7 @@ class Chain:
         self._listeners: list[Callable[[], None]] = []
         self._moved = asyncio.Event()
         self._followers: WeakSet[HeadChanges] = WeakSet()
-        self._heads: deque[tuple[float, int]] = deque()
-        """When the head had which height, the latest of them first that is `READ_S` old."""
+        self._pruning_pace = PruningPace(has_work=has_work(spec))
         self._timer: Timer | None = None
         self._stopped = False
 
@@ -338,12 +335,10 @@ class Chain:
 
         `blocks`: how many were judged since the last call.
         """
-        now_s = self._clock.monotonic()
-        self._heads.append((now_s, self.head.height))
-        while len(self._heads) > 1 and self._heads[1][0] <= now_s - READ_S:
-            self._heads.popleft()
-        height = max(self._heads[0][1], self.head.height - READ_BLOCKS)
-        await in_worker(worker, self._importer.prune, height, self.followed(), blocks)
+        old = self._pruning_pace.judged(blocks, self.head.height, self._clock.monotonic())
+        if old is not None:
+            height, judged = old
+            await in_worker(worker, self._importer.prune, height, self.followed(), judged)
 
     def _park(self, block: Block, answer: ImportOutcome, *, unasked: bool) -> None:
         if answer.code == UnknownParent.code:

@@ -223,9 +223,14 @@ class Mempool:
         while self.followed < min(height, self._chain.head.height):
             await self._stepped.wait()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the mempool has been adjusted to the present head."""
+        return self._adjusted_to == self._chain.head.id
+
     async def settled(self) -> None:
         """Returns when the mempool has been adjusted to the present head."""
-        while self._adjusted_to != self._chain.head.id:
+        while not self.is_settled:
             await self._stepped.wait()
 
     def drop_reason(self, name: Hash) -> str:

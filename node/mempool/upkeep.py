@@ -33,6 +33,8 @@ EXPIRY_S: Final = 3 * 3600.0
 JUDGED_AGAIN: Final = 64
 """For how many senders the next transaction is judged again on a new head. The senders take turns."""
 
+Transactions = list[tuple[Hash, Transaction]]
+
 _NO_ROOM: Final = (BlockTransactionsExceeded, BlockBytesExceeded, BlockMacsExceeded)
 _STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch))
 """Codes for which a template leaves a transaction out although a later block may hold it."""
@@ -59,9 +61,12 @@ class Upkeep:
         keeper = self._keeper
         self._expire()
         keeper.left_out = {name: on for name, on in keeper.left_out.items() if on == self._chain.head.id}
-        self._pool.exponent = await in_worker(keeper.worker, self._exponent_of, self._chain.head)
-        if len(self._pool) or change.disconnected:
-            await self._settle(change)
+        settles = bool(len(self._pool) or change.disconnected)
+        first = change.connected[0] if settles else None
+        found = await in_worker(keeper.worker, self._look, self._chain.head, first)
+        self._pool.exponent, transactions = found
+        if settles:
+            await self._settle(change, transactions)
             await self._judge_next()
 
     async def start_again(self, gone: Iterable[BlockRef]) -> None:
@@ -88,15 +93,16 @@ class Upkeep:
             self._keeper.left_out[name] = head.id
             await self._judge_again(entry, head)
 
-    async def _settle(self, change: HeadChanged) -> None:
+    async def _settle(self, change: HeadChanged, first: Transactions) -> None:
         """Adjusts the pool to a new head, and prices the next transaction of each sender whose account moved.
 
         Transactions of blocks that joined are removed; those of blocks that left return, the lowest block's
-        first. One block at a time is in memory.
+        first. One block at a time is in memory; `first` is what the lowest one holds that joined.
         """
         worker, names, senders = self._keeper.worker, set[Hash](), set[Address]()
-        for ref in change.connected:
-            for name, tx in await in_worker(worker, self._transactions_of, ref):
+        for number, ref in enumerate(change.connected):
+            held = await in_worker(worker, self._transactions_of, ref) if number else first
+            for name, tx in held:
                 names.add(name)
                 senders.add(keys.address(tx.sender))
                 self._pool.remove(name)
@@ -110,7 +116,11 @@ class Upkeep:
                 await self._returns(name, tx)
         await self._renew(abandoned)
 
-    def _transactions_of(self, ref: BlockRef) -> list[tuple[Hash, Transaction]]:
+    def _look(self, head: BlockRef, first: BlockRef | None) -> tuple[int, Transactions]:
+        """The base exponent after `head`, and the transactions of a block: most changes need no more."""
+        return self._exponent_of(head), [] if first is None else self._transactions_of(first)
+
+    def _transactions_of(self, ref: BlockRef) -> Transactions:
         block = self._chain.store.new_block(ref)
         return [(tx.id, tx) for tx in block.transactions] if block is not None else []
 

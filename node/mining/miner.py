@@ -154,6 +154,8 @@ class Miner:
 
     async def _mine_one(self, builder: ThreadPoolExecutor, miners: ThreadPoolExecutor) -> None:
         """One template: searched until its block is found or it is out of date; or a wait for work."""
+        if not self._works:  # nothing races for this block: it need not be tried with what the last one took
+            await self._mempool.settled()
         self._wake.clear()
         head = self._chain.head
         if self._is_held(head.height + 1) or not self._is_time(head):

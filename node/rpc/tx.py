@@ -35,6 +35,8 @@ from engram.statemachine.transaction import Cost, Transaction, decode_transactio
 from engram.statemachine.transactions import TX_TYPES
 from engram.statemachine.transition import begin_block, check_transaction
 
+_DECODED_AT_ONCE = 4_096
+"""Up to so many bytes, a thread would take longer to begin than to decode a transaction."""
 _MOST_KEY = bytes(32)
 _MOST_SIGNATURE = bytes(64)
 
@@ -65,7 +67,10 @@ class TransactionMethods:
         transaction with the same sender and nonce is pushed aside only with `replace`, and for a higher fee.
         An answered transaction outlives a restart of the node.
         """
-        tx = await self.views.threads.run(decode_transaction, raw)
+        if len(raw) > _DECODED_AT_ONCE:
+            tx = await self.views.threads.run(decode_transaction, raw)
+        else:
+            tx = decode_transaction(raw)
         outcome = await self.mempool.admit(tx, replace=replace)
         known = isinstance(outcome.error, (AlreadyPooled, AlreadyIncluded))
         if outcome.error is not None and not known:
@@ -77,10 +82,13 @@ class TransactionMethods:
         """How a transaction stands: pending, included, failed, dropped or unknown; with its receipt, or the
         code of what a pending one waits for.
         """
-        included = await self.views.threads.run(self._included, txid)
-        if included is not None:
-            return self._outcome(included)
-        if (tx := self.mempool.get(txid)) is not None:
+        tx = self.mempool.get(txid)
+        if tx is None or not self.mempool.is_settled:  # else no block of the best chain holds it
+            included = await self.views.threads.run(self._included, txid)
+            if included is not None:
+                return self._outcome(included)
+            tx = self.mempool.get(txid)
+        if tx is not None:
             hindrances = await self.mempool.hindrances([keys.address(tx.sender)])
             return {**_status("pending"), "waits": hindrances.get(txid, "")}
         if later := self.mempool.returns_later(txid):

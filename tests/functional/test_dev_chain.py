@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import engram
+from engram.consensus.builder import Template
 from engram.consensus.chainspec import Allocation, ChainSpec, dev, local
 from engram.library import nodes
 from engram.library.chain import AsyncChain
@@ -23,6 +24,7 @@ from engram.library.sync import SyncChain
 from engram.node.client import call_once
 from engram.node.config import Config
 from engram.node.errors import RemoteError
+from engram.node.mining import miner
 from engram.node.threaded import running_node
 from engram.primitives.keys import PrivateKey, format_address
 from tests.support.cli import Shell
@@ -99,6 +101,22 @@ def test_time_is_moved_by_blocks_ticks_and_phases(tmp_path: Path) -> None:
         with pytest.raises(RemoteError) as past:
             alice.advance(phase="commit_0")
         assert (past.value.code, past.value.expected) == ("phase_passed", ["closed"])
+
+
+def test_no_block_is_tried_with_what_the_last_one_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    assemble = miner.assemble
+
+    def tell(spec: Any, parent: Any, reader: Any, candidates: Any, **rest: Any) -> Template:
+        tried.extend(tx.id.hex() for tx in candidates)
+        return assemble(spec, parent, reader, candidates, **rest)
+
+    monkeypatch.setattr(miner, "assemble", tell)
+    with engram.dev_node(("alice", "bob"), folder=tmp_path) as alice:
+        sent = [alice.transfer("bob", 1) for _ in range(5)]
+    assert tried == sent
 
 
 def test_a_way_back_forgets_what_came_after(tmp_path: Path) -> None:

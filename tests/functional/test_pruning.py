@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from engram.consensus.block import Block
-from engram.node.chain.chain import READ_S
 from engram.node.chain.examine import Examination
 from engram.node.chain.maintenance import check_data_dir, compact_data_dir, reindex_data_dir
 from engram.node.chain.pruning import HELD, Depths
+from engram.node.chain.pruningpace import READ_S
 from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.contents import Contents
@@ -19,7 +19,7 @@ from engram.node.peering import ChainAdapter
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
 from engram.node.storage.schema import DIFF, ONLY_SIDE, SIDE, UNDO
-from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore
+from engram.node.storage.store import BLOCKS_DIRECTORY
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
 from engram.p2p.protocol import Held
@@ -58,6 +58,12 @@ def chain() -> MemoryChain:
     return paying_chain(BLOCKS)
 
 
+async def at_rest(node: Running) -> None:
+    """Returns when the writer has deleted what it deletes after the blocks that it has judged."""
+    head = node.chain.store.get_block(node.chain.head)
+    assert await node.take(head) == ["duplicate"], "it is judged after that"
+
+
 async def live(node: Running, blocks: Sequence[Block], behind: int = 0) -> list[str]:
     """Takes blocks that come so slowly that only the states of `behind` other blocks are still read."""
     answers = []
@@ -65,6 +71,7 @@ async def live(node: Running, blocks: Sequence[Block], behind: int = 0) -> list[
         answers += await node.take(block)
         await until(lambda: sum(ref != node.chain.head for ref in node.chain.followed()) <= behind)
         node.clock.advance(int(READ_S * 1_000))
+    await at_rest(node)
     return answers
 
 
@@ -76,7 +83,9 @@ def longer(branch: MemoryChain, height: int) -> MemoryChain:
     return other
 
 
-def is_whole(store: ChainStore, head: BlockRef) -> bool:
+async def is_whole(node: Running) -> bool:
+    await at_rest(node)
+    store, head = node.chain.store, node.chain.head
     found = Examination(store)
     found.run(head, None)
     assert found.problems == []
@@ -103,7 +112,7 @@ async def test_old_states_are_deleted_and_the_rest_is_whole(tmp_path: Path, chai
                 assert told.value.code == "state_pruned"
                 assert "--archive" in str(told.value)
             assert dict(smt.iterate(store, head.state_root)) == wanted
-            assert is_whole(store, head)
+            assert await is_whole(node)
             assert [store.get_block(store.get_ref(name)) for name in ids(chain.blocks[1:])] == chain.blocks[
                 1:
             ]
@@ -122,12 +131,12 @@ async def test_a_reorganisation_below_the_deleted_states_ends_as_on_a_new_node(
         answers = await node.take(*other.blocks[BLOCKS - depth + 1 :])
         assert answers == ["side"] * depth + ["reorged", "extended"]
         assert dict(smt.iterate(node.chain.store, node.chain.head.state_root)) == wanted
-        assert is_whole(node.chain.store, node.chain.head)
+        assert await is_whole(node)
         for _ in range(20):
             other.mine()
         await live(node, other.blocks[-20:])
         assert list(node.chain.store.database.iterate(SIDE)) == [], "the branch that lost is deleted"
-        assert is_whole(node.chain.store, node.chain.head)
+        assert await is_whole(node)
 
 
 async def test_a_branch_from_below_all_that_can_be_made_again_is_refused_by_name(
@@ -157,7 +166,7 @@ async def test_what_only_a_losing_branch_brought_goes_with_it(tmp_path: Path, ch
         assert store.find_ref(loser.blocks[-1].header.id) is None
         with pytest.raises(MissingBlob):
             store.get_blob(blob_id(ROWS))
-        assert is_whole(store, node.chain.head)
+        assert await is_whole(node)
 
 
 async def test_bodies_of_losing_branches_give_their_room_back(tmp_path: Path, chain: MemoryChain) -> None:
@@ -253,7 +262,7 @@ async def test_a_deep_branch_wins_however_slowly_it_comes_in(tmp_path: Path, cha
             if other.height % 3 and node.chain.head.id != other.tip.id:
                 grown += len(await live(node, [best.mine()]))
         assert grown > HELD, "more than the best chain may grow before the branch's next block"
-        assert is_whole(node.chain.store, node.chain.head)
+        assert await is_whole(node)
 
 
 async def test_a_state_that_was_new_a_moment_ago_is_kept(chain: MemoryChain) -> None:

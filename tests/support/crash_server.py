@@ -19,9 +19,9 @@ import numpy as np
 
 from engram.consensus.block import Block
 from engram.nn.data import part_bytes
-from engram.node.chain.chain import READ_S
 from engram.node.chain.maintenance import compact_data_dir, reindex_data_dir
 from engram.node.chain.pruning import Depths
+from engram.node.chain.pruningpace import READ_S
 from engram.node.config import Config
 from engram.node.datadir import write_spec
 from engram.node.history.index import AccountIndex
