@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import engram
-from engram.consensus.builder import Template
+from engram.consensus.builder import Template, assemble
 from engram.consensus.chainspec import Allocation, ChainSpec, dev, local
 from engram.library import nodes
 from engram.library.chain import AsyncChain
@@ -107,7 +107,6 @@ def test_no_block_is_tried_with_what_the_last_one_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[str] = []
-    assemble = miner.assemble
 
     def tell(spec: Any, parent: Any, reader: Any, candidates: Any, **rest: Any) -> Template:
         tried.extend(tx.id.hex() for tx in candidates)
