@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -73,8 +73,15 @@ class CheckedOutline:
 class LargeBody:
     """The transactions of one block as they come. Methods run on the event loop."""
 
-    def __init__(self, block_id: Hash, block_bytes: int, clock: Clock, threads: ReaderThreads) -> None:
-        """`block_bytes` is the most that a block of the chain has."""
+    def __init__(
+        self,
+        block_id: Hash,
+        block_bytes: int,
+        clock: Clock,
+        threads: ReaderThreads,
+        came: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`block_bytes` is the most that a block of the chain has. `came` is called for each part."""
         self._id = block_id
         self._block_bytes = block_bytes
         self._clock = clock
@@ -82,6 +89,7 @@ class LargeBody:
         self._found: dict[int, Transaction] = {}
         self._asked: dict[int, float] = {}
         """When each transaction was asked for last."""
+        self._came = came
         self._came_bytes = 0
         self._changed = asyncio.Event()
 
@@ -153,6 +161,7 @@ class LargeBody:
             if place not in self._found:
                 self._found[place] = tx
                 self._came_bytes += tx.size_bytes
+        self._came()
         self._notify()
 
     def _claim(self, sizes: Sequence[int]) -> list[int]:
@@ -228,9 +237,16 @@ def _checked_part(packed: bytes, places: Sequence[int], outline: CheckedOutline)
 class LargeBodies:
     """The large blocks that are under way; each is put together once, whoever helps."""
 
-    def __init__(self, block_bytes: int, clock: Clock, threads: ReaderThreads) -> None:
-        """`block_bytes` is the most that a block of the chain has."""
+    def __init__(
+        self,
+        block_bytes: int,
+        clock: Clock,
+        threads: ReaderThreads,
+        came: Callable[[], None] = lambda: None,
+    ) -> None:
+        """As those of `LargeBody`."""
         self.block_bytes = block_bytes
+        self._came = came
         self._clock = clock
         self._threads = threads
         self._bodies: dict[Hash, LargeBody] = {}
@@ -248,7 +264,9 @@ class LargeBodies:
             if not may_begin:
                 yield None
                 return
-            self._bodies[block_id] = LargeBody(block_id, self.block_bytes, self._clock, self._threads)
+            self._bodies[block_id] = LargeBody(
+                block_id, self.block_bytes, self._clock, self._threads, self._came
+            )
         self._helpers[block_id] += 1
         try:
             yield self._bodies[block_id]

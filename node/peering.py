@@ -46,7 +46,7 @@ from engram.p2p.protocol import HeadSummary, Held, Identity, Peer
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import ChainError, CodecError, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
-from engram.primitives.packing import pack, pack_plain, plain_size, unpack
+from engram.primitives.packing import PACKING_BYTES, pack, pack_plain, plain_size, unpack
 from engram.primitives.types import Hash
 from engram.primitives.version import VERSION
 from engram.statemachine.transaction import Transaction, decode_transaction
@@ -293,11 +293,12 @@ class ChainAdapter:
             return None
         if ref.height == 0:
             return pack(encode(Block(ref.header, ())))
-        try:
-            packed = store.packed_body(ref)
+        try:  # a body that is kept deflated fits into a message, see `pack_body`
+            if store.body_location(ref).size_bytes > MAX_BLOCK_BYTES + PACKING_BYTES:
+                return None
+            return store.packed_body(ref)
         except DamagedBody:
             return None
-        return packed if plain_size(packed) <= MAX_BLOCK_BYTES else None
 
     def _stored_blocks(self, block_ids: Sequence[Hash], most_bytes: int) -> list[bytes | None]:
         found: list[bytes | None] = []

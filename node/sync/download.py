@@ -75,10 +75,13 @@ class Download:
         limits: DownloadLimits,
         clock: Clock,
         block_bytes: int = MAX_BLOCK_BYTES,
+        came: Callable[[], None] = lambda: None,
     ) -> None:
-        """`block_bytes` is the most that a block of the chain has."""
+        """`block_bytes` is the most that a block of the chain has. `came` is called for each part of a block
+        that is larger than a message; of whole blocks, whoever takes them knows.
+        """
         self._buffer_bytes = in_proportion(limits.buffer_bytes, block_bytes)
-        self._large = LargeBodies(block_bytes, clock, threads)
+        self._large = LargeBodies(block_bytes, clock, threads, came)
         self._headers = headers
         self._threads = threads
         self._limits = limits

@@ -341,9 +341,10 @@ class Sync:
         if not wanted:
             return
         self.target = branch.chain.tip.height
-        download = self._download = Download(
-            wanted, self._threads, self._limits.download, self._clock, block_bytes_of(self._chain.spec)
-        )
+        block_bytes, came = block_bytes_of(self._chain.spec), self._fetching.progressed
+        limits = self._limits.download
+        download = Download(wanted, self._threads, limits, self._clock, block_bytes, came)
+        self._download = download
         if self.is_running:
             self._far_behind(True)
 

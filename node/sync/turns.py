@@ -91,7 +91,7 @@ class DownloadTurn:
     ) -> AsyncIterator[None]:
         """Inside `async with`, the caller alone downloads: `wanted` first, and all that `fetched` has.
 
-        Raises `DownloadStalled` if no block has come for `patience_s` seconds and another branch waits.
+        Raises `DownloadStalled` if nothing has come for `patience_s` seconds and another branch waits.
         Those who wait for one of the same blocks do not count, as they would fetch the same.
         """
         async with self._turns.turn(*rank, wanted=wanted):
@@ -118,5 +118,5 @@ class DownloadTurn:
                 timer.cancel()
 
     def progressed(self) -> None:
-        """A block of the branch that is downloaded has come."""
+        """A block of the branch that is downloaded has come, or a part of one larger than a message."""
         self._progress_s = self._clock.monotonic()

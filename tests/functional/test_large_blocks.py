@@ -12,6 +12,8 @@ from engram.node.concurrency import ReaderThreads
 from engram.p2p.blockmessages import GetOutline, Outline
 from engram.p2p.messages import BlockData, BlockTransactions, CompactBlock, GetBlockTransactions, encode_frame
 from engram.p2p.relayed import ServedBlock
+from engram.primitives.codec import encode
+from engram.primitives.packing import pack
 from engram.primitives.types import Hash
 from tests.support.damage import damage_body
 from tests.support.large_blocks import LARGE, body_bytes_of, large_chain, upload
@@ -152,3 +154,22 @@ async def test_a_chain_of_smaller_blocks_gives_no_outlines(tmp_path: Path) -> No
         for block in chain.blocks:
             assert await session.get_outline(block.header.id, 10.0) is None
             assert await session.get_block(block.header.id) is not None
+
+
+async def test_a_question_for_a_block_that_no_message_carries_costs_no_reading(tmp_path: Path) -> None:
+    """Its body is damaged, which nobody has noticed once the answer is there."""
+    chain, blocks = large_chain(20, 1)
+    served = AskingChain(chain.blocks[:1])
+    served.spec = LARGE
+    async with node_network(tmp_path, LARGE, FakeClock(LATE_MS)) as network:
+        node = await network.start("node")
+        await node.take(blocks)
+        store, (large, small) = node.chain.store, [block.header.id for block in blocks]
+        damage_body(node.node.config.data_dir, store, large)
+        await network.serve("peer", served, "node")
+        session = await served.session()
+        assert await session.get_block(large) is None
+        assert await session.get_blocks([large, small], 10.0) == (None, pack(encode(blocks[1])))
+        assert not store.damaged
+        assert await session.get_outline(large, 10.0) is None
+        assert large in store.damaged
