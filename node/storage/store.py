@@ -342,8 +342,7 @@ class ChainStore:
 
     def executed(self) -> int:
         """How many blocks above genesis were executed."""
-        tip = self.tip()
-        return 0 if tip is None else tip.executed
+        return 0 if (tip := self.tip()) is None else tip.executed
 
     def write(self, batch: Batch, *, sync: bool = True) -> None:
         """Stores a batch whole or not at all. Raises `StorageError`."""
