@@ -214,8 +214,7 @@ class ChainStore:
 
     def receipts(self, ref: BlockRef) -> tuple[Receipt, ...]:
         """The receipts of a valid block, in the order of its transactions. Raises `BeforeSnapshot`."""
-        written = self._written.get(ref.id)
-        if written is not None:
+        if (written := self._written.get(ref.id)) is not None:
             return written.receipts
         return decoded(BlockReceipts, self.require_receipts(ref), "receipts").receipts
 
