@@ -67,6 +67,20 @@ async def test_what_waits_everywhere_is_not_sent_again(tmp_path: Path) -> None:
         assert carried(network, "one", "two") < 10_000
 
 
+async def test_few_missing_transactions_are_asked_for_at_once(tmp_path: Path) -> None:
+    """The block is larger than a message, but what is missing of it is not."""
+    _, (block,) = large_chain(40)
+    async with node_network(tmp_path, LARGE, FakeClock(LATE_MS)) as network:
+        one, two = await network.line("one", "two")
+        for tx in block.transactions[:37]:
+            await two.admit(tx)
+        await one.take([block])
+        await two.follow(one)
+        assert network.count("one", "two", BlockTransactions) == 1
+        assert network.count("two", "one", GetOutline) == 0
+        assert carried(network, "one", "two") < MIB
+
+
 async def test_a_node_catches_up_with_blocks_of_all_sizes(tmp_path: Path) -> None:
     chain, blocks = large_chain(0, 1, 30, 0, 16, 40, 2, 60)
     async with node_network(tmp_path, LARGE, FakeClock(LATE_MS)) as network:
