@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -149,13 +150,20 @@ class Author:
         return await self.finish(round_id)
 
     async def _try_score(self, round_id: Hash) -> None:
+        await self._try(self.score, round_id)
+
+    async def _try(self, scoring: Callable[[Hash], Awaitable[None]], round_id: Hash) -> None:
         try:
-            await self.score(round_id)
+            await scoring(round_id)
         except RoundOver as error:
             self._report(Notice(f"scoring: {error}", "score_missed", code=error.code))
 
     async def finish(self, round_id: Hash) -> Withdrawn:
-        """Waits for the end of the round and withdraws the account's updates, as `conclude` does."""
+        """Waits for the end of the round and withdraws the account's updates, as `conclude` does.
+
+        Where authors claim scores, claims and confirms again what a reorganisation undoes meanwhile.
+        """
+        await self._try(self._claims.hold, round_id)
         await settle_round(self.view, self.wallet, round_id)
         done = await withdraw_updates(self.view, self.wallet, round_id, self.wallet.key.address)
         if done != Withdrawn():
@@ -222,9 +230,8 @@ class Author:
     async def score(self, round_id: Hash) -> None:
         """Has each candidate of this account scored on every part that decides.
 
-        Where authors claim scores, claims them, waits for the dispute window, confirms the claims, and stays
-        until the phase is over: a reorganisation can undo all this. Raises `RoundOver` if the phase for it
-        has passed.
+        Where authors claim scores, claims them, waits for the dispute window, and confirms the claims. Raises
+        `RoundOver` if the phase for it has passed.
         """
         model = await self.view.get(Model, (await self.view.get(Round, round_id)).model)
         if model.claims is not None:
@@ -246,7 +253,6 @@ class Author:
             ):
                 if isinstance(update, Candidate) and update.claim is not None:
                     self._report(decided(update))
-            await self._claims.hold(round_id)
 
     async def _prepare(self, round_: Round, epoch: int) -> CommitSecret | str:
         """An update that the author can and may pay for, or the code that says why there is none.

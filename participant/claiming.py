@@ -159,8 +159,7 @@ class Claims:
     async def _is_over(self, round_id: Hash) -> bool:
         """Whether nothing can be claimed or confirmed in this round any more."""
         round_ = await self._view.get(Round, round_id)
-        last = (await self._view.span(round_, Phase.SCORE)).last
-        return round_.status != RoundStatus.OPEN or await self._view.tick() > last
+        return round_.status != RoundStatus.OPEN or await self._view.due(round_) is not None
 
     async def confirm(self, round_id: Hash) -> None:
         """Waits until the dispute windows have passed and confirms what nobody else has confirmed.
@@ -176,8 +175,11 @@ class Claims:
 
         A reorganisation can undo a claim or a confirmation. Most come back by themselves, because the node
         keeps their transactions; but other blocks draw other chunks, and a confirmation with those of before
-        is refused. Raises as `score` and `confirm`.
+        is refused. Returns at once where every node computes the scores. Raises as `score` and `confirm`.
         """
+        model = (await self._view.get(Round, round_id)).model
+        if (await self._view.get(Model, model)).claims is None:
+            return
 
         async def look() -> bool | None:
             """Whether all is over; None if there is nothing to do yet."""

@@ -16,11 +16,12 @@ from engram.participant.adversaries import flattering
 from engram.participant.claiming import Telling, truly
 from engram.participant.notices import Notice
 from engram.participant.verification import Disputed
+from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.participant.watcher import Watcher
 from engram.primitives.keys import format_address
 from engram.primitives.types import Hash
-from engram.statemachine.rounds.records import RoundStatus
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
@@ -160,3 +161,23 @@ async def test_an_author_claims_anew_where_parts_have_opened_in_another_order(tm
         assert (ended.round.status, ended.round.winner) == (RoundStatus.DECIDED, ALICE.address)
         assert (await stage.account("alice")).balance > PURSE - COIN // 2, "the bond has returned"
         assert not [notice for notice in said if notice.event in ("claim_false", "watch_failed")]
+
+
+async def test_who_has_claimed_nothing_settles_a_round_without_a_candidate_at_once(tmp_path: Path) -> None:
+    """Nobody waits for a phase SCORE that does not come."""
+    async with running_stage(tmp_path) as stage:
+        round_id = await begin(stage)
+
+        async def gone(wallet: Wallet) -> Round:
+            """The opener reveals the parts, and is not there when the round is to end."""
+            await stage.opener(wallet).reveal_next(round_id)
+            return await ChainView(wallet.client).get(Round, round_id)
+
+        async def idle(wallet: Wallet) -> None:
+            await stage.author(wallet, lambda task: None).play(round_id)
+
+        await stage.play(round_id, gone, {}, {"alice": idle})
+        async with stage.client() as client:
+            ended = await client.call("round_get", id=round_id)
+        assert ended["status"] == RoundStatus.KEPT
+        assert ended["tick"] < ended["calendar"]["score"][0]
