@@ -1,15 +1,19 @@
 """What is served of large blocks from the disk: outlines, and parts that are read without the rest."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from engram.consensus.block import Block
 from engram.node.concurrency import ReaderThreads
 from engram.node.largebody import BodyPart
 from engram.node.outlines import StoredOutlines, outline_of
-from engram.node.storage.store import BLOCKS_DIRECTORY, ChainStore
+from engram.node.storage.db import MemoryDatabase
+from engram.node.storage.memoryfiles import MemoryBlockFiles
+from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore
 from engram.primitives.codec import encode
 from engram.primitives.packing import pack_plain
 from engram.statemachine.transactions.transfer import Transfer
@@ -93,3 +97,31 @@ async def test_no_outline_is_made_of_a_damaged_block(tmp_path: Path, threads: Re
         assert await outlines.outline(name) is None
         assert await outlines.part(name, (0,)) is None
         assert name in store.damaged
+
+
+async def test_one_block_at_a_time_is_read_as_a_whole_and_once() -> None:
+    """However many peers ask, for outlines or for parts."""
+    reading, most, read = 0, 0, list[bytes]()
+
+    class Counting(ChainStore):
+        def whole_block(self, ref: BlockRef) -> Block | None:
+            nonlocal reading, most
+            reading += 1
+            most = max(most, reading)
+            read.append(ref.id)
+            try:
+                return super().whole_block(ref)
+            finally:
+                reading -= 1
+
+    many = ReaderThreads(8)
+    names = [block.header.id for block in BLOCKS]
+    async with stored(Counting(MemoryDatabase(), MemoryBlockFiles()), many) as outlines:
+        read.clear()
+        asked = [outlines.outline(name) for name in names * 8]
+        parts = [outlines.part(LARGEST.header.id, (place,)) for place in range(CHUNKS)]
+        answers = await asyncio.gather(*asked, *parts)
+    many.close()
+    assert None not in answers
+    assert most == 1
+    assert sorted(read) == sorted(names)
