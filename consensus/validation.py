@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from engram.consensus.block import (
@@ -122,30 +121,14 @@ def check_transactions_root(block: Block) -> None:
         raise WrongTransactionsRoot(expected=block.header.transactions_root, got=root)
 
 
-def validate_body(spec: ChainSpec, block: Block, verify_many: VerifyMany) -> dict[Hash, TxPayload]:
+def validate_body(
+    spec: ChainSpec, block: Block, verify_many: VerifyMany, *, root_is_checked: bool = False
+) -> dict[Hash, TxPayload]:
     """Refuses transactions that are not the header's, or that are wrong in every state.
 
-    Returns the payload of each transaction by its id, which can be given to `validate_execution` as
-    `checked`, since all signatures have been verified. Raises what `check_body` raises, then what
-    `check_signatures` raises.
-    """
-    payloads = check_body(spec, block)
-    check_signatures(partial(verify_many, block.transactions))
-    return payloads
-
-
-def check_signatures(verify: Callable[[], None]) -> None:
-    """Calls what verifies the signatures of a body. Raises `MalformedTransaction` if one of them is bad."""
-    try:
-        verify()
-    except Invalid as error:
-        raise MalformedTransaction(-1, error) from error
-
-
-def check_body(spec: ChainSpec, block: Block, *, root_is_checked: bool = False) -> dict[Hash, TxPayload]:
-    """As `validate_body` without the signatures, which the caller checks by `check_signatures`, before the
-    block counts as valid. `root_is_checked` says that `check_transactions_root` has passed for this very
-    block.
+    Returns the payload of each transaction by its id. All signatures have been verified then, so the result
+    can be given to `validate_execution` as `checked`. `root_is_checked` says that `check_transactions_root`
+    has passed for this very block.
 
     Raises first `WrongTransactionsRoot`, because only the header's own transactions say something about it.
     Then `UpgradeRequired` (`NotReady`) if this software lacks a transaction type that is in force at this
@@ -167,6 +150,10 @@ def check_body(spec: ChainSpec, block: Block, *, root_is_checked: bool = False) 
             payloads[tx.id] = check_transaction(ctx, tx)
         except Invalid as error:
             raise MalformedTransaction(index, error) from error
+    try:
+        verify_many(block.transactions)
+    except Invalid as error:
+        raise MalformedTransaction(-1, error) from error
     return payloads
 
 
@@ -191,8 +178,8 @@ def validate_execution(
     """Executes a block on its parent's state and compares receipts and state with the header.
 
     `reader` holds the nodes under `parent.state_root`, and `blobs` the bytes that the ancestors brought.
-    `checked` is what `validate_body` has returned for this very block, or `check_body`, if the caller has the
-    signatures verified meanwhile. Transactions that are not in it are checked and verified here.
+    `checked` is what `validate_body` has returned for this very block. Transactions that are not in it are
+    checked and verified here.
 
     Raises `TransactionNotIncludable`, `WrongReceiptsRoot`, `WrongStateRoot`, and `NotReady` leaves of the
     state machine if this node cannot judge the block.

@@ -20,8 +20,7 @@ from engram.consensus.chainspec import ChainSpec
 from engram.consensus.compact import bits_to_target
 from engram.consensus.errors import BadTarget, UnknownParent, WrongTransactionsRoot
 from engram.consensus.forkchoice import ReorgPlan, better, plan_reorg
-from engram.consensus.validation import check_body, check_pow, check_transactions_root
-from engram.node.chain.execution import execute
+from engram.consensus.validation import check_pow, check_transactions_root, validate_body, validate_execution
 from engram.node.chain.floor import SideRoom, body_bytes
 from engram.node.chain.headers import CheckedHeader, HeaderChain, work_of_header
 from engram.node.chain.pruning import DEFAULT_DEPTHS, Depths, Pruner
@@ -266,10 +265,12 @@ class Importer:
         self, block: Block, parent: BlockRef, checked: CheckedHeader, *, root_is_checked: bool
     ) -> tuple[BlockRef, Execution]:
         """Body and execution of a block whose header is checked. Raises `Invalid`, `NotReady`."""
-        checked_body = check_body(self._spec, block, root_is_checked=root_is_checked)
+        checked_body = validate_body(
+            self._spec, block, self._verifier.verify, root_is_checked=root_is_checked
+        )
         hit(FailPoint.IMPORT_AFTER_BODY)
-        executed = execute(
-            self._spec, self._store, parent.header, block, self._scorer, self._verifier, checked_body
+        executed = validate_execution(
+            self._spec, self._store, self._store, parent.header, block, self._scorer, checked_body
         )
         hit(FailPoint.IMPORT_AFTER_EXECUTION)
         order = self._store.executed() + 1

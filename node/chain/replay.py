@@ -19,8 +19,7 @@ from typing import Final
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.genesis import genesis
-from engram.consensus.validation import check_body, check_transactions_root
-from engram.node.chain.execution import execute
+from engram.consensus.validation import check_transactions_root, validate_body, validate_execution
 from engram.node.chain.headers import CheckedHeader, HeaderChain, check_block
 from engram.node.chain.importer import Importer, ImportStatus
 from engram.node.chain.recovery import Progress, write_genesis
@@ -189,7 +188,8 @@ def _execute(
     spec: ChainSpec, store: ChainStore, block: Block, scorer: Scorer, verifier: SignatureVerifier
 ) -> None:
     parent = store.get_ref(block.header.parent).header
-    execute(spec, store, parent, block, scorer, verifier, check_body(spec, block))
+    checked = validate_body(spec, block, verifier.verify)
+    validate_execution(spec, store, store, parent, block, scorer, checked)
 
 
 def _at(store: ChainStore, height: int) -> BlockRef:

@@ -11,7 +11,7 @@ import pytest
 
 from engram.consensus import validation
 from engram.consensus.block import Block
-from engram.node.chain import execution, headers
+from engram.node.chain import headers, importer
 from engram.node.chain.maintenance import verify_data_dir
 from engram.node.chain.pruning import DEFAULT_DEPTHS, Depths, Pruner
 from engram.node.chain.replay import SCRATCH, VerifiedChain
@@ -140,7 +140,7 @@ def false_receipts(patch: pytest.MonkeyPatch, chain: MemoryChain) -> Block:
         block = Block(replace(block.header, receipts_root=true.header.receipts_root), block.transactions)
         return judge(spec, reader, blobs, parent, block, *rest)
 
-    patch.setattr(execution, "validate_execution", lenient)
+    patch.setattr(importer, "validate_execution", lenient)
     return false
 
 
@@ -152,7 +152,7 @@ def false_state(patch: pytest.MonkeyPatch, chain: MemoryChain) -> Block:
         block = Block(replace(block.header, state_root=true.header.state_root), block.transactions)
         return judge(spec, reader, blobs, parent, block, *rest)
 
-    patch.setattr(execution, "validate_execution", lenient)
+    patch.setattr(importer, "validate_execution", lenient)
     return false
 
 
