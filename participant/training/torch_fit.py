@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
@@ -170,6 +171,9 @@ def torch_trainer(device: str = "auto") -> Iterator[TorchTrainer]:
     chosen = _device(device, int(os.environ["LOCAL_RANK"]))
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
+    # Functions of this module keep the group of that moment as their default. If an optimizer imported it
+    # later, the group would never end, and its threads would now and then abort the process at its end.
+    import_module("torch.distributed.nn")
     dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=WAITING)
     try:
         trainer = TorchTrainer(chosen, dist.get_rank(), dist.get_world_size())
