@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final
 
 from engram.consensus.block import MAX_TRANSACTIONS, Block, BlockHeader, transactions_root
@@ -29,6 +30,7 @@ from engram.node.concurrency import ReaderThreads
 from engram.p2p.blockmessages import (
     LIST_BYTES,
     MAX_BLOCK_BYTES,
+    TXID_BYTES,
     BlockOutline,
     carried_bytes,
     most_block_bytes,
@@ -45,7 +47,6 @@ RUN_BYTES: Final = 1 << 20
 STALE_S: Final = 2.0
 """What a peer was asked for so many seconds ago and has not sent is asked of another one, too."""
 _LEAST_WAIT_S: Final = 0.001
-_ID_BYTES: Final = 32
 
 
 def block_bytes_of(spec: ChainSpec) -> int:
@@ -131,14 +132,14 @@ class LargeBody:
         header = decode(BlockHeader, raw.header)
         if header.id != self._id:
             raise WrongReply("the outline of another block", expected=self._id, got=header.id)
-        if len(raw.txids) != _ID_BYTES * len(raw.sizes):
+        if len(raw.txids) != TXID_BYTES * len(raw.sizes):
             raise WrongReply(
                 "an outline has not one size for each id",
-                expected=_ID_BYTES * len(raw.sizes),
+                expected=TXID_BYTES * len(raw.sizes),
                 got=len(raw.txids),
             )
-        starts = range(0, len(raw.txids), _ID_BYTES)
-        txids = tuple(raw.txids[start : start + _ID_BYTES] for start in starts)
+        starts = range(0, len(raw.txids), TXID_BYTES)
+        txids = tuple(raw.txids[start : start + TXID_BYTES] for start in starts)
         if (root := transactions_root(txids)) != header.transactions_root:
             raise WrongTransactionsRoot(expected=header.transactions_root, got=root)
         self._check_size(raw.sizes)
@@ -246,9 +247,7 @@ class LargeBodies:
     ) -> None:
         """As those of `LargeBody`."""
         self.block_bytes = block_bytes
-        self._came = came
-        self._clock = clock
-        self._threads = threads
+        self._new = partial(LargeBody, block_bytes=block_bytes, clock=clock, threads=threads, came=came)
         self._bodies: dict[Hash, LargeBody] = {}
         self._helpers: Counter[Hash] = Counter()
 
@@ -264,9 +263,7 @@ class LargeBodies:
             if not may_begin:
                 yield None
                 return
-            self._bodies[block_id] = LargeBody(
-                block_id, self.block_bytes, self._clock, self._threads, self._came
-            )
+            self._bodies[block_id] = self._new(block_id)
         self._helpers[block_id] += 1
         try:
             yield self._bodies[block_id]

@@ -20,7 +20,7 @@ from engram.node.largebody import BodyPart
 from engram.node.storage.lru import ByteLru
 from engram.node.storage.rows import unpacked
 from engram.node.storage.store import BlockRef, ChainStore
-from engram.p2p.blockmessages import MAX_COMPACT, BlockOutline, fits_into_a_message
+from engram.p2p.blockmessages import MAX_COMPACT, TXID_BYTES, BlockOutline, fits_into_a_message
 from engram.p2p.compact import is_ascending
 from engram.primitives.codec import encode
 from engram.primitives.errors import CodecError
@@ -33,7 +33,6 @@ KEPT_BYTES: Final = 16 << 20
 """Memory for the outlines that were asked for last: more of them than a node has peers."""
 _SIZE_BYTES: Final = 40
 """Memory for one of an outline's sizes."""
-_ID_BYTES: Final = 32
 
 
 class StoredOutlines:
@@ -96,7 +95,7 @@ class StoredOutlines:
                 raw = self._store.body_slice(ref, start, outline.sizes[place])
             else:
                 raw = whole[start : start + outline.sizes[place]]
-            if tagged_hash(Tag.TRANSACTION_ID, raw) != outline.txids[_ID_BYTES * place :][:_ID_BYTES]:
+            if tagged_hash(Tag.TRANSACTION_ID, raw) != outline.txids[TXID_BYTES * place :][:TXID_BYTES]:
                 raise DamagedBody(expected=ref.id, got=f"transaction {place} of its body is another one")
             found.append(decode_transaction(raw))
         return found

@@ -29,6 +29,7 @@ BLOCKS_REPLY_BYTES: Final = 1 << 20
 MAX_HEADER_BYTES: Final = 256
 LIST_BYTES: Final = 16
 """What the encoding of a block, or of a part of one, has beside its header and its transactions, at most."""
+TXID_BYTES: Final = 32
 MAX_COMPACT: Final = 8_192
 """A block of more transactions is relayed whole only, and has no outline."""
 
@@ -69,8 +70,8 @@ class BlockOutline:
     """What a block is made of; its transactions are asked for by `GetBlockTransactions`."""
 
     header: HeaderBytes
-    txids: Annotated[bytes, Size(0, 32 * MAX_COMPACT)]
-    """One id of 32 bytes for each transaction of the block, in its order."""
+    txids: Annotated[bytes, Size(0, TXID_BYTES * MAX_COMPACT)]
+    """One id of `TXID_BYTES` for each transaction of the block, in its order."""
     sizes: Annotated[tuple[U32, ...], Size(0, MAX_COMPACT)]
     """Plain bytes of each transaction. Nothing proves them before the transaction is there."""
 
