@@ -1,5 +1,6 @@
 """Segments take few array operations: a charge by values pays for no calls that grow with a shape."""
 
+import gc
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,19 +22,22 @@ POOL = MaxPool(1, 0, 1, 1, 1, 255, 255, 254, 0, 8, 8)
 
 
 def calls_of(work: Callable[[], Any]) -> int:
-    """How many functions of Python and of its extensions are called."""
+    """How many functions of Python and of its extensions are called, those of garbage collection apart."""
     seen = 0
 
     def note(frame: object, event: str, argument: object) -> None:
         nonlocal seen
         seen += event in ("call", "c_call")
 
-    before = sys.getprofile()
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()  # libraries of tests have functions called when it begins and ends
     sys.setprofile(note)
     try:
         work()
     finally:
         sys.setprofile(before)
+        if collects:
+            gc.enable()
     return seen
 
 
