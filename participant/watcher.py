@@ -42,6 +42,7 @@ from engram.statemachine.rounds.claims import (
     name_of,
     prove_chunk,
     rows_of,
+    subject_of,
 )
 from engram.statemachine.rounds.errors import ClaimDecided, ClaimHolds
 from engram.statemachine.rounds.records import Candidate, ClaimStatus, Round, RoundStatus
@@ -236,9 +237,10 @@ class Watcher:
         """
         assert watched.false is not None, "only what is false is disputed"
         candidate, (part, number) = watched.candidate, watched.false
-        rows = rows_of(round_, claimed_parts(round_, model)[part])
-        chunk = prove_chunk(part, rows, watched.quoted, number)
-        payload = DisputeClaim(round_.id, candidate.epoch, candidate.author, chunk)
+        claimed = claimed_parts(round_, model)[part]
+        chunk = prove_chunk(part, rows_of(round_, claimed), watched.quoted, number)
+        subject = subject_of(round_, candidate, claimed)
+        payload = DisputeClaim(round_.id, candidate.epoch, candidate.author, subject, chunk)
         sent = {pending: txid for txid, pending in await self._wallet.pending()}.get(payload)
         reward = candidate.bond // 2
         if sent is None:

@@ -13,7 +13,8 @@ claim counts, every node also recomputes chunks that are drawn from blocks after
 
 What is claimed stands in the transactions, and so in blocks; the candidate keeps the root for each part.
 A part's number says when it opened, and on another branch another part can have it. So a claim names its
-parts by the head: no block can hold it as a claim of others.
+parts by the head: no block can hold it as a claim of others. A dispute names its `subject` for the same
+reason: what is false on one branch can be true on another, where the challenger would lose a deposit.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from engram.statemachine.rounds.errors import (
     ClaimDecided,
     ClaimMalformed,
     ClaimMisplaced,
+    OtherClaimDisputed,
     OtherPartsClaimed,
     UpdateTooHeavy,
 )
@@ -133,6 +135,11 @@ def claim_bytes(base: RowScores, own: RowScores) -> bytes:
 def head_of(parts: Sequence[ClaimedPart]) -> bytes:
     """What stands before the claimed rows of these parts in a transaction."""
     return list_root([name_of(part) for part in parts])
+
+
+def subject_of(round_: Round, candidate: Candidate, part: ClaimedPart) -> Hash:
+    """What claimed rows are about: version t, the network of the update, and the part."""
+    return list_root([round_.base, candidate.root, name_of(part)])
 
 
 def read_claims(round_: Round, parts: Sequence[ClaimedPart], raw: bytes) -> tuple[Claims, ...]:
@@ -228,6 +235,13 @@ def check_chunk(round_: Round, model: Model, claim: Claim, chunk: ClaimedChunk) 
         chunk.proof.verify(roots[chunk.part], chunk.rows)
     except (ListProofMismatch, MalformedProof) as error:
         raise ChunkNotClaimed(str(error), got=chunk.number) from error
+
+
+def check_subject(round_: Round, model: Model, candidate: Candidate, number: int, subject: Hash) -> None:
+    """Raises `OtherClaimDisputed` unless claimed rows of the part with this number are about the subject."""
+    expected = subject_of(round_, candidate, claimed_parts(round_, model)[number])
+    if subject != expected:
+        raise OtherClaimDisputed(expected=expected, got=subject)
 
 
 def audited_chunks(round_: Round, model: Model, seed: Hash) -> tuple[tuple[int, int], ...]:

@@ -206,6 +206,12 @@ class OtherPartsClaimed(InvalidTransaction):
     """
 
 
+class OtherClaimDisputed(InvalidTransaction):
+    """The dispute is about another version, update or part than the claim that stands here: it was made for
+    another branch, so compute the claim of this one.
+    """
+
+
 class NotTheAuthor(InvalidTransaction):
     """On this model, only the author of an update may claim its scores."""
 

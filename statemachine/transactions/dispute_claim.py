@@ -21,6 +21,7 @@ from engram.statemachine.rounds.claims import (
     DISPUTE_KIND,
     ClaimedChunk,
     check_chunk,
+    check_subject,
     claimed_parts,
     open_claim,
     recomputing_macs,
@@ -46,6 +47,8 @@ class DisputeClaim:
     epoch: U8
     author: Address
     """Author of the candidate; epoch and author together name it."""
+    subject: Hash
+    """What the challenger has recomputed, see `claims.subject_of`."""
     chunk: ClaimedChunk
 
     def check(self, rules: Rules) -> None:
@@ -54,7 +57,8 @@ class DisputeClaim:
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
         """The MACs of version t and of the update on the rows of the chunk, and the challenger's deposit.
 
-        Raises what `enter` raises, `MissingRecord`, `ClaimMisplaced`, `ClaimDecided`, `ChunkNotClaimed`.
+        Raises what `enter` raises, `MissingRecord`, `ClaimMisplaced`, `ClaimDecided`, `ChunkNotClaimed`,
+        `OtherClaimDisputed`.
         """
         entry, candidate = self._enter(state.child(), ctx)
         base = composition_of(state, ctx, entry.version)
@@ -90,4 +94,5 @@ class DisputeClaim:
         entry = enter(state, ctx, self.round, Phase.SCORE)
         candidate = find_candidate(state, entry.round, self.epoch, self.author)
         check_chunk(entry.round, entry.model, open_claim(candidate), self.chunk)
+        check_subject(entry.round, entry.model, candidate, self.chunk.part, self.subject)
         return entry, candidate

@@ -15,7 +15,14 @@ from engram.statemachine.receipt import Receipt
 from engram.statemachine.rounds import disclosure
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import losable_rows
-from engram.statemachine.rounds.claims import DISPUTE_KIND, chunk_count, chunk_rows, recomputing_macs
+from engram.statemachine.rounds.claims import (
+    DISPUTE_KIND,
+    chunk_count,
+    chunk_rows,
+    claimed_parts,
+    recomputing_macs,
+    subject_of,
+)
 from engram.statemachine.rounds.records import Candidate, ClaimStatus, RoundStatus
 from engram.statemachine.scoring import network_macs
 from engram.statemachine.transactions.confirm_update import ConfirmUpdate
@@ -281,7 +288,7 @@ def test_claims_stand_where_they_belong_and_nowhere_else() -> None:
     assert plain.refused(ALICE, replace(score, claimed=bytes(8 * ROWS))) == "claim_misplaced"
     chunk = play.chunk(ALICE, 0, 0)
     for decided in (
-        DisputeClaim(plain.id, 0, ALICE.address, chunk),
+        DisputeClaim(plain.id, 0, ALICE.address, bytes(32), chunk),
         ConfirmUpdate(plain.id, 0, ALICE.address, (chunk,)),
     ):
         assert plain.refused(ALICE, decided) == "claim_misplaced"
@@ -301,6 +308,21 @@ def test_a_disputed_chunk_is_one_that_was_claimed() -> None:
         replace(true.chunk, proof=replace(true.chunk.proof, siblings=())),
     ):
         assert play.refused(BOB, replace(true, chunk=chunk)) == "chunk_not_claimed"
+
+
+def test_a_dispute_names_version_update_and_part() -> None:
+    play = ClaimPlay()
+    claimed(play)
+    true, parts = play.dispute_payload(ALICE, part=1, number=1), claimed_parts(play.round, play.model)
+    candidate, nothing = play.candidate(ALICE), bytes(32)
+    for subject in (
+        nothing,
+        subject_of(play.round, candidate, parts[0]),
+        subject_of(play.round, replace(candidate, root=nothing), parts[1]),
+        subject_of(replace(play.round, base=nothing), candidate, parts[1]),
+    ):
+        assert play.refused(BOB, replace(true, subject=subject)) == "other_claim_disputed"
+    assert play.send(BOB, true).code == "claim_holds"
 
 
 def test_an_audit_takes_the_chunks_that_are_drawn_and_no_others() -> None:

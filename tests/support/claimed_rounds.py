@@ -25,6 +25,7 @@ from engram.statemachine.rounds.claims import (
     name_of,
     prove_chunk,
     rows_of,
+    subject_of,
 )
 from engram.statemachine.rounds.records import Candidate, OpenedPart, RoundTerms
 from engram.statemachine.rounds.update import UpdateClaim
@@ -181,7 +182,9 @@ class ClaimPlay(Play):
     def dispute_payload(
         self, author: keys.PrivateKey, part: int, number: int, epoch: int = 0
     ) -> DisputeClaim:
-        return DisputeClaim(self.id, epoch, author.address, self.chunk(author, part, number, epoch))
+        named = claimed_parts(self.round, self.model)[part]
+        subject = subject_of(self.round, self.candidate(author, epoch), named)
+        return DisputeClaim(self.id, epoch, author.address, subject, self.chunk(author, part, number, epoch))
 
     def drawn(self, author: keys.PrivateKey, epoch: int = 0) -> tuple[tuple[int, int], ...]:
         """(part, chunk) of the audit of a claim."""

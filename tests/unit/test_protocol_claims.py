@@ -106,8 +106,9 @@ def test_an_audit_draws_chunks_by_blocks_after_the_claim(case: Any, status: int)
 
 @pytest.mark.parametrize(("case", "holds"), list(zip(DISPUTES, (True, False), strict=True)))
 def test_a_dispute_compares_a_chunk_with_what_the_networks_give(case: Any, holds: bool) -> None:
-    round_id, _, _, chunk = payload(case)
+    round_id, _, _, subject, chunk = payload(case)
     found, round_ = candidate(case), round_of(case, round_id)
+    assert subject == oracle.list_root([of(round_, "base"), found[4], parts(round_)[chunk[0]]])
     true = chunks(claimed(scored(case, round_, found[5], parts(round_)[chunk[0]])))[chunk[2][0]]
     assert proved(chunk, found[CLAIM][ROOTS][chunk[0]])
     assert (true == chunk[1]) is holds

@@ -25,6 +25,7 @@ RETENTION = 23
 CARRIED, LOST_PPM = 19, 20
 FIELDS = {
     "version": 5,
+    "base": 6,
     "classes": 7,
     "old_classes": 8,
     "standing": 9,

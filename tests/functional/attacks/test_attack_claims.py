@@ -15,12 +15,12 @@ from engram.statemachine.fees import price_of_macs
 from engram.statemachine.records import BadgeKind
 from engram.statemachine.rounds import audit, claims, settlement, terms, update
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.candidates import is_refuted
+from engram.statemachine.rounds.candidates import is_refuted, parts_to_score
 from engram.statemachine.rounds.claims import audit_macs, reveal_macs
 from engram.statemachine.rounds.terms import least_claim_bond
 from engram.statemachine.rounds.update import scoring_macs
 from engram.statemachine.scoring import composing_macs
-from engram.statemachine.transactions import reveal_update
+from engram.statemachine.transactions import dispute_claim, reveal_update
 from tests.support import claimed_rounds, joint
 from tests.support.attacks import fails
 from tests.support.claimed_rounds import CLAIMS, ClaimPlay, losing_nothing, play_of, united
@@ -103,8 +103,8 @@ def test_a_model_that_needs_claims_can_grow(monkeypatch: pytest.MonkeyPatch) -> 
     fails(growing_a_heavy_model)
 
 
-def parts_turned_around() -> None:
-    """A miner puts the claim that Alice has sent behind the same parts, which open in another order."""
+def two_branches() -> tuple[ClaimPlay, ClaimPlay]:
+    """A round with an honest update of Alice, of which two parts open in one order and in the other."""
     play = play_of()
     play.ok(play.found(terms=play.terms(sealed=2)))
     play.reveal_validation()
@@ -116,6 +116,12 @@ def parts_turned_around() -> None:
         for commitment in reversed(drawn) if turned else drawn:
             branch.ok(branch.send(OPENER, branch.sealed_payload(branch.secret(commitment))))
         branch.at(Phase.SCORE)
+    return seen, mined
+
+
+def parts_turned_around() -> None:
+    """A miner puts the claim that Alice has sent behind the same parts, which open in another order."""
+    seen, mined = two_branches()
     payload = seen.score_payload(ALICE)
     code = ""
     try:
@@ -139,6 +145,33 @@ def test_nobody_makes_an_honest_claim_false_by_opening_parts_in_another_order(
     for module in (claims, claimed_rounds):
         monkeypatch.setattr(module, "head_of", lambda parts: bytes(32))
     fails(parts_turned_around)
+
+
+def rows_of_another_part() -> None:
+    """Alice mines, and claims the same rows on two branches, where the same number is that of other parts."""
+    seen, mined = two_branches()
+    true = mined.score_payload(ALICE)
+    mined.ok(mined.send(ALICE, true))
+    head = claims.head_of(parts_to_score(seen.round, seen.model))
+    seen.ok(seen.send(ALICE, replace(true, claimed=head + true.claimed[claims.HEAD_BYTES :])))
+    seen.claimed |= mined.claimed
+    dispute = seen.dispute_payload(ALICE, part=1, number=0)
+    seen.ok(seen.send(CAROL, dispute))
+    assert is_refuted(seen.candidate(ALICE))
+    code = ""
+    try:
+        mined.send(CAROL, dispute)
+    except Invalid as refused:
+        code = refused.code
+    if not code:
+        pytest.fail("a challenger who was right loses the deposit on the branch that wins")
+    assert code == "other_claim_disputed"
+
+
+def test_a_dispute_that_was_right_costs_no_deposit_on_another_branch(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows_of_another_part()
+    monkeypatch.setattr(dispute_claim, "check_subject", lambda *given: None)
+    fails(rows_of_another_part)
 
 
 def a_half_of_the_last_tick() -> None:
