@@ -9,14 +9,13 @@ from typing import Annotated, Any, Final
 
 from engram.consensus.chainspec import ChainSpec, dump_spec
 from engram.node.errors import StatePruned
-from engram.node.rpc.headview import HeadView, HeadViews
+from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.idlists import listed_ids
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.parameters import ID, IdBytes, ListForm
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.results.chain import BlockResult, HeaderResult, HeadResult
 from engram.node.rpc.results.schemas import Hex
-from engram.node.storage.store import BlockRef
 from engram.primitives import smt
 from engram.primitives.hashing import Tag, tagged_hash
 
@@ -60,9 +59,22 @@ class ChainMethods:
         return await self.views.threads.run(self._headers, first, min(count, MAX_HEADERS))
 
     @rpc_method(BlockResult)
-    async def chain_block(self, height: int | None = None, id: IdBytes | None = None) -> dict[str, Any]:
-        """A block with its transactions decoded and their receipts; the head if none is named."""
-        return await self.views.threads.run(self._block, height, id)
+    async def chain_block(
+        self,
+        height: int | None = None,
+        id: IdBytes | None = None,
+        first: int = 0,
+        count: int | None = None,
+        cut: int | None = None,
+    ) -> dict[str, Any]:
+        """A block with its transactions decoded and their receipts; the head if none is named.
+
+        A block can be large. `first` and `count` ask for some of its transactions: the first of them,
+        counted from 0, and how many at most. With `cut`, values of more bytes are cut to so many of their
+        first bytes, at least 64, so that ids and addresses stay whole.
+        """
+        some = slice(max(0, first), None if count is None else max(0, first) + max(0, count))
+        return await self.views.threads.run(self._block, height, id, some, self.render.cutting(cut))
 
     @rpc_method(Hex | None)
     async def record_get(self, kind: int, key: bytes) -> str | None:
@@ -105,21 +117,22 @@ class ChainMethods:
         heights = range(max(0, first), min(first + count, view.head.height + 1))
         return [self.render.header(view.block(height, None)) for height in heights]
 
-    def _block(self, height: int | None, identity: bytes | None) -> dict[str, Any]:
+    def _block(
+        self, height: int | None, identity: bytes | None, some: slice, render: Renderer
+    ) -> dict[str, Any]:
         view = self.views.now()
         ref = view.block(height, identity)
+        transactions = view.store.get_block(ref).transactions
+        pairs = zip(transactions[some], view.store.receipts(ref)[some], strict=True)
         return {
-            **self.render.header(ref),
+            **render.header(ref),
             "canonical": view.canonical_id(ref.height) == ref.id,
-            "transactions": self._transactions(view, ref),
+            "transaction_count": len(transactions),
+            "transactions": [
+                {**render.transaction(tx, tx.size_bytes), "receipt": render.record(receipt)}
+                for tx, receipt in pairs
+            ],
         }
-
-    def _transactions(self, view: HeadView, ref: BlockRef) -> list[dict[str, Any]]:
-        pairs = zip(view.store.get_block(ref).transactions, view.store.receipts(ref), strict=True)
-        return [
-            {**self.render.transaction(tx, tx.size_bytes), "receipt": self.render.record(receipt)}
-            for tx, receipt in pairs
-        ]
 
     def _record(self, kind: int, key: bytes) -> str | None:
         if not 0 <= kind < 256:

@@ -7,6 +7,7 @@ state.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, Final
 
 from engram.consensus.block import BlockHeader
@@ -34,6 +35,8 @@ from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions import TX_TYPES, decode_payload
 
 NOBODY: Final = bytes(ADDRESS_BYTES)
+LEAST_CUT: Final = 64
+"""Values of so many bytes are never cut: ids, addresses, keys and signatures stay whole."""
 
 
 class Renderer:
@@ -44,6 +47,19 @@ class Renderer:
         self._hrp = hrp
         self._rules = rules
         self._has_work = has_work
+        self._longest: int | None = None
+
+    def cutting(self, longest: int | None) -> Renderer:
+        """One that cuts values of more bytes than `longest` to their first bytes, but never below
+        `LEAST_CUT`; None cuts nothing.
+        """
+        other = copy(self)
+        other._longest = None if longest is None else max(LEAST_CUT, longest)
+        return other
+
+    def hex(self, raw: bytes) -> str:
+        """Bytes as hexadecimal text, cut if they are too many."""
+        return raw[: self._longest].hex()
 
     def address(self, raw: bytes) -> str | None:
         """The text of an address; None for the zero address."""
@@ -146,7 +162,7 @@ class Renderer:
     def _value(self, schema: Schema, value: Any) -> Any:
         match schema:
             case BytesSchema(lo, hi):
-                return self.address(value) if lo == hi == ADDRESS_BYTES else value.hex()
+                return self.address(value) if lo == hi == ADDRESS_BYTES else self.hex(value)
             case RecordSchema():
                 return self._object(value)
             case UnionSchema():

@@ -97,15 +97,17 @@ class TransactionMethods:
         return _status("dropped", code) if code else _status("unknown")
 
     @rpc_method(FoundTransaction)
-    async def tx_get(self, txid: IdBytes) -> dict[str, Any]:
-        """A transaction of the best chain or the mempool: its bytes, and decoded."""
+    async def tx_get(self, txid: IdBytes, cut: int | None = None) -> dict[str, Any]:
+        """A transaction of the best chain or the mempool: its bytes, and decoded. `cut` is that of
+        `chain_block`, and cuts `raw`, too.
+        """
         included = await self.views.threads.run(self._included, txid)
         tx = included.tx if included is not None else self.mempool.get(txid)
         if tx is None:
             raise TransactionNotFound(got=txid)
         status = self._outcome(included) if included is not None else _status("pending")
-        raw = encode(tx)
-        return {**self.render.transaction(tx, len(raw)), "raw": raw.hex(), **status}
+        raw, render = encode(tx), self.render.cutting(cut)
+        return {**render.transaction(tx, len(raw)), "raw": render.hex(raw), **status}
 
     @rpc_method(EstimateResult)
     async def tx_estimate(self, kind: int, payload: bytes, sender: str) -> dict[str, Any]:

@@ -120,6 +120,9 @@ export function happened(event) {
   return [words(name), ...where, told ?? lost];
 }
 
+/** Of a value of more bytes, the node is asked for so many: a block can hold megabytes that nobody reads. */
+export const CUT = 100;
+
 /** The columns by which tables show the transactions of a block. */
 export const transactionColumns = [
   { head: "Transaction", cell: (tx) => link("tx", tx.txid) },

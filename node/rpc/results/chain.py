@@ -80,6 +80,8 @@ class BlockResult(TypedDict):
 
     canonical: bool
     """Whether it is on the best chain."""
+    transaction_count: int
+    """How many transactions it has; `transactions` are those that were asked for."""
     transactions: list[IncludedTransaction]
 
 

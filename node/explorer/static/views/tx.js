@@ -3,7 +3,7 @@
 import { card, clear, facts, h } from "../dom.js";
 import { bytes, coins, count, link, many, shortId, whole, words } from "../format.js";
 import { live } from "../live.js";
-import { happened, sentence, standing, waitsFor } from "../transactions.js";
+import { CUT, happened, sentence, standing, waitsFor } from "../transactions.js";
 
 export const title = ({ id }) => `Transaction ${shortId(id)}`;
 
@@ -21,7 +21,7 @@ export async function view(root, { id }, chain) {
       clear(body, absent(id, status));
       return;
     }
-    const tx = await chain.call("tx_get", { txid: id });
+    const tx = await chain.call("tx_get", { txid: id, cut: CUT });
     clear(body, ...shown(tx, status));
   };
   return live(chain, ["heads", "transactions"], read, notice);
@@ -74,7 +74,8 @@ function block(height) {
   return link("block", height, count(height));
 }
 
-const LONGEST = 160;
+/** So many digits of a value are shown; the node sends a few more, so that one sees that it goes on. */
+const LONGEST = 2 * CUT - 40;
 const MOST_TEXT = 20000;
 
 function capital(text) {
@@ -106,5 +107,5 @@ function folded(value) {
 }
 
 function cut(text, most) {
-  return text.length > most ? `${text.slice(0, most)}… (${count(text.length)} characters)` : text;
+  return text.length > most ? `${text.slice(0, most)}… (this is its beginning)` : text;
 }
