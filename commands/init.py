@@ -116,11 +116,11 @@ def command(
     session = CommandSession(as_json=as_json, data_dir=data_dir)
     chosen = None
     if spec is None and chain in (None, "local") and not allocations and genesis_time_ms is None:
-        chosen = _standing_local(session.config.data_dir)
+        chosen = _standing_local(session.data_dir)
     if chosen is None:
         chosen = _chosen_spec(session, chain or "local", spec, allocations, genesis_time_ms)
-    new = make_data_dir(session.config.data_dir, chosen)
-    result = _facts(session.config.data_dir, chosen, new)
+    new = make_data_dir(session.data_dir, chosen)
+    result = _facts(session.data_dir, chosen, new)
     session.show(result, result.items())
     if not new:
         session.note("the chain is already there; nothing was changed")

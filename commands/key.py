@@ -269,7 +269,7 @@ def node(session: CommandSession) -> None:
     from engram.node.datadir import NODE_KEY_NAME
     from engram.node.keystore import load_node_key
 
-    path = session.config.data_dir / NODE_KEY_NAME
+    path = session.data_dir / NODE_KEY_NAME
     result = {"node_id": load_node_key(path).public_key.hex(), "file": str(path)}
     session.show(result, result.items())
 
@@ -290,7 +290,7 @@ def _keystore(session: CommandSession, chain: str | None) -> Keystore:
     from engram.node.datadir import KEYS_DIRECTORY, find_hrp
     from engram.node.keystore import Keystore
 
-    data_dir = session.config.data_dir
+    data_dir = session.data_dir
     if chain is None:
         return Keystore(data_dir / KEYS_DIRECTORY, session.hrp)
     new = chainspec.NEW_CHAINS.get(chain)

@@ -243,7 +243,7 @@ async def _opened(
     from engram.participant.learn.learner import Learner, Places
     from engram.participant.memory.slow import Trust
 
-    spec, min_work = read_spec(session.config.data_dir), options.pop("min_work")
+    spec, min_work = read_spec(session.data_dir), options.pop("min_work")
     if min_work is None:
         min_work = 1 if has_work(spec) else 0
     check_has_work(spec, min_work)
@@ -310,7 +310,7 @@ def _access(session: CommandSession, key: Any, report: Report) -> NodeAccess:
 def _folder(session: CommandSession, memory: Path | None, model: Hash) -> MemoryFolder:
     from engram.participant.memory.folder import MemoryFolder, folder_of
 
-    return folder_of(session.config.data_dir, model) if memory is None else MemoryFolder(memory)
+    return folder_of(session.data_dir, model) if memory is None else MemoryFolder(memory)
 
 
 command.add_command(learn_ask.ask)

@@ -40,7 +40,7 @@ def client_of(session: CommandSession, model: str | None, memory: Path | None) -
 
     if memory is not None:
         return LearnClient.of_folder(memory / OWN)
-    folders = session.config.data_dir / MEMORY_DIRECTORY
+    folders = session.data_dir / MEMORY_DIRECTORY
     found = [path for path in sorted(folders.glob("*/" + OWN)) if (path / "run.json").exists()]
     if model is not None:
         found = [path for path in found if path.parent.name.startswith(model)]

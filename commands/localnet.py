@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.options import Group, json_flag, with_known_passphrase
-from engram.commands.support.output import Column, short
+from engram.commands.support.output import Column, print_json, short
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS
 from engram.participant.coins import SPARKS_PER_COIN
@@ -54,7 +54,8 @@ def command() -> None:
     """Start, show and stop a network of nodes on this machine.
 
     The nodes share a local chain, are connected to each other and mine. They run in the background until
-    `engram localnet down`.
+    `engram localnet down`. To restart one of them, stop it by `engram node stop --data-dir DIR/node1` and
+    give `engram localnet up` again, which starts those that do not run.
     """
 
 
@@ -92,6 +93,9 @@ def up(
 ) -> None:
     """Start the network of a directory, and make a new network if the directory holds none.
 
+    Nodes that do not run are started; those that run stay as they are. The command ends once all are
+    connected.
+
     The options --nodes, --fund, --coins and --hashes-per-s are for a new network; they are refused if the
     directory holds one already. Every node's directory holds every key, so any key can be used at any node:
     engram account show --data-dir DIR/node0 --key alice.
@@ -115,6 +119,8 @@ def up(
     elif asks_for_new:
         raise LocalnetExists(got=str(place))
     background.up(place)
+    if not asyncio.run(background.until_one(place)):
+        session.note("the nodes are not connected to each other yet: `engram peer list` says of each why")
     _show(session, place)
     _say_how(session, place)
 
@@ -127,7 +133,29 @@ def status(folder: Path | None, as_json: bool) -> None:
 
     A node that does not run or does not answer has no head.
     """
-    _show(CommandSession(as_json=as_json), _folder(folder))
+    session = CommandSession(as_json=as_json)
+    rows = _show(session, _folder(folder))
+    down = [row["name"] for row in rows if row["pid"] is None]
+    if down:
+        session.note(f"not running: {', '.join(down)}; `engram localnet up` starts what does not run")
+
+
+@command.command("targets", example="engram localnet targets > targets.json")
+@_with_folder
+@json_flag
+def targets(folder: Path | None, as_json: bool) -> None:
+    """Print where the nodes serve their measurements, as a file for Prometheus (`file_sd_configs`).
+
+    The file stays right while the network exists, whether its nodes run or not.
+    """
+    from engram.node.localnet import background
+
+    rows = asyncio.run(background.status(_folder(folder)))
+    for row in rows:
+        if row.rpc_url is None:
+            click.echo(f"engram: {row.name} is left out: {row.problem}", err=True)
+    places = [row.rpc_url.removeprefix("http://") for row in rows if row.rpc_url is not None]
+    print_json([{"targets": places}])
 
 
 @command.command("down", example="engram localnet down\nengram localnet down --delete")
@@ -154,7 +182,7 @@ def down(folder: Path | None, delete: bool, as_json: bool) -> None:
 
 
 def _folder(given: Path | None) -> Path:
-    return (given or CommandSession(as_json=True).config.data_dir / "localnet").resolve()
+    return (given or CommandSession(as_json=True).data_dir / "localnet").resolve()
 
 
 def _make(
@@ -189,7 +217,8 @@ def _say_how(session: CommandSession, place: Path) -> None:
         session.note(f"set ENGRAM_PASSPHRASE={PASSPHRASE} to use its keys, unless you made them with another")
 
 
-def _show(session: CommandSession, place: Path) -> None:
+def _show(session: CommandSession, place: Path) -> list[dict[str, Any]]:
+    """Shows the nodes, and returns their rows."""
     from dataclasses import asdict
 
     from engram.node.localnet import background
@@ -206,6 +235,10 @@ def _show(session: CommandSession, place: Path) -> None:
         Column("data directory", lambda row: row["data_dir"], whole=True),
     )
     session.show_rows(rows, columns, "no nodes")
+    for row in rows:
+        if row["problem"] is not None:
+            session.note(f"{row['name']} cannot start again: {row['problem']}")
+    return rows
 
 
 def _fact(row: dict[str, Any], *path: str) -> Any:

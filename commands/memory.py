@@ -183,7 +183,7 @@ def _limits(session: CommandSession) -> NetworkLimits:
     from engram.node.errors import ChainNotFound
 
     try:
-        return read_spec(session.config.data_dir).rules.networks
+        return read_spec(session.data_dir).rules.networks
     except ChainNotFound:
         return NetworkLimits()
 

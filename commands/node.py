@@ -58,7 +58,7 @@ def stop(session: CommandSession, wait: bool) -> None:
     """
     from engram.node.datadir import find_run_info
 
-    running = find_run_info(session.config.data_dir)
+    running = find_run_info(session.data_dir)
     asked: dict[str, Any] = {}
 
     async def action(client: RpcClient) -> None:
@@ -79,7 +79,7 @@ def _until_ended(session: CommandSession, here: RunInfo) -> None:
     from engram.node.datadir import find_run_info
 
     end_s = time.monotonic() + STOP_PATIENCE_S
-    while find_run_info(session.config.data_dir) == here:
+    while find_run_info(session.data_dir) == here:
         if time.monotonic() > end_s:
             raise StillRunning(got=here.pid)
         time.sleep(STOP_POLL_S)

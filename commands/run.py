@@ -145,7 +145,7 @@ def _config(session: CommandSession, dev: bool, given: dict[str, Any]) -> Config
     from engram.node.listening import free_or_any
 
     arguments = {name: value for name, value in given.items() if value not in (None, ())}
-    loaded = load_config({"data_dir": session.config.data_dir, **arguments}, os.environ)
+    loaded = load_config({"data_dir": session.data_dir, **arguments}, os.environ)
     config = loaded.config
     session.note_unknown(loaded)
     if dev and loaded.origins["mine"] == "default":
@@ -203,7 +203,7 @@ def _say_where(info: RunInfo, as_json: bool, *, serves_page: bool) -> None:
 
 def _make_dev_chain(session: CommandSession) -> None:
     """Makes a chain for development in a directory that holds none, and says how to use its key."""
-    if make_dev_chain(session.config.data_dir, session.given_passphrase):
+    if make_dev_chain(session.data_dir, session.given_passphrase):
         _tell_passphrase(session)
 
 
@@ -211,7 +211,7 @@ def _fork_dev_chain(session: CommandSession, place: str) -> None:
     """Makes a chain that begins with the state of another one, and says what it has taken over."""
     import asyncio
 
-    making = fork_dev_chain(session.config.data_dir, place, session.given_passphrase)
+    making = fork_dev_chain(session.data_dir, place, session.given_passphrase)
     is_usual, forked = asyncio.run(making)
     session.note(
         f"forked after block {forked.height:,} ({forked.block.hex()[:12]}…): "

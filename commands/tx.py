@@ -195,7 +195,7 @@ def sign(
 
     if output is not None:
         check_free(output, force=force)
-    number, made = chain_id(read_spec(session.config.data_dir)), _payload(session, kind, payload)
+    number, made = chain_id(read_spec(session.data_dir)), _payload(session, kind, payload)
     raw = encode(signed(session.unlock(), number, nonce, max_fee, tip, made))
     if output is not None:
         write_public(output, (raw.hex() + "\n").encode())
@@ -236,7 +236,7 @@ def _decoded(session: CommandSession, raw: bytes) -> dict[str, Any]:
     from engram.primitives.errors import BadPublicKey, BadSignature
     from engram.statemachine.transaction import decode_transaction, verify_transaction
 
-    spec = read_spec(session.config.data_dir)
+    spec = read_spec(session.data_dir)
     tx = decode_transaction(raw)
     try:
         verify_transaction(tx)

@@ -66,10 +66,9 @@ class AsyncChain(Connection):
 
     def using(self, key: str | PrivateKey, passphrase: str | None = None) -> AsyncChain:
         """The same chain, not yet open, acting with another key; arguments as for the constructor."""
-        config = self._node.loaded.config
         return AsyncChain(
             self._node.rpc,
-            data_dir=config.data_dir,
+            data_dir=self._node.data_dir,
             key=key,
             passphrase=passphrase,
             windows=self._windows,

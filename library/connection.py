@@ -14,7 +14,6 @@ from engram.library.dev_keys import dev_account
 from engram.library.errors import ChainClosed
 from engram.library.names import People, name_in
 from engram.node.client import RpcClient
-from engram.node.configsources import load_config
 from engram.node.datadir import KEYS_DIRECTORY, find_hrp
 from engram.node.keystore import Keystore
 from engram.participant.connecting import ChosenNode
@@ -54,8 +53,7 @@ class Connection:
         plays a round must outlast a restart. `keys` finds a key by
         its name, where names are not those of the data directory; `accounts` are the names that it knows.
         """
-        given = {"data_dir": None if data_dir is None else Path(data_dir)}
-        self._node: Final = ChosenNode(load_config(given, os.environ), url)
+        self._node: Final = ChosenNode.of(None if data_dir is None else Path(data_dir), url)
         self._key = key
         self._passphrase = passphrase
         self._patience_s: Final = patience_s

@@ -17,7 +17,7 @@ from engram.library.model import Proof
 from engram.library.network import Network
 from engram.library.proof_fields import record_lines
 from engram.library.proof_words import ANCHORED, NOT_ANCHORED, facts, limits, proves
-from engram.node.configsources import load_config
+from engram.node.configsources import find_data_dir
 from engram.node.datadir import read_spec, read_spec_file
 from engram.node.errors import ChainNotFound, ConfigInvalid
 from engram.participant.errors import WeightsMismatch
@@ -153,7 +153,7 @@ def _spec(wanted: Hash, chain: ChainSpec | str | Path | None, data_dir: str | Pa
     # A proof is checked by people who have no node, no settings and perhaps no home directory.
     with suppress(ChainNotFound, ConfigInvalid):
         given = None if data_dir is None else Path(data_dir)
-        known.insert(0, read_spec(load_config({"data_dir": given}, os.environ).config.data_dir))
+        known.insert(0, read_spec(find_data_dir(given, os.environ)[0]))
     for spec in known:
         if spec_id(spec) == wanted:
             return spec

@@ -24,6 +24,7 @@ _MAX_ITEMS: Final = 1_000
 """Most values of a setting that is a list."""
 _LINE: Final = re.compile(r"\(at line ([0-9]+), column [0-9]+\)")
 _VARIABLE: Final = "ENGRAM_"
+_DATA_DIR: Final = "ENGRAM_DATA_DIR"
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 _TOLD: Final = {tuple: "a list of strings", str: "a text", int: "a whole number", bool: "true or false"}
 _TYPES: Final[dict[str, type]] = {"data_dir": Path} | {item.name: type(item.default) for item in SETTINGS}
@@ -69,6 +70,16 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Loa
     config = replace(Config(data_dir=data_dir), **settings)
     _check_together(config, origins["rpc_host"])
     return LoadedConfig(config, origins, rules.misspelt(environ, _VARIABLE, sorted(_TYPES)))
+
+
+def find_data_dir(given: Path | None, environ: Mapping[str, str]) -> tuple[Path, bool]:
+    """The data directory, and whether the user has named it. Neither it nor its engram.toml is read.
+
+    `given` is the one of the command line. Raises `ConfigInvalid` for one that cannot be meant.
+    """
+    arguments = {} if given is None else {"data_dir": given}
+    variables = {"data_dir": environ[_DATA_DIR]} if _DATA_DIR in environ else {}
+    return _data_dir(arguments, variables), bool(arguments or variables)
 
 
 def from_text(name: str, text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engram.node.client import RpcClient
-from engram.node.configsources import LoadedConfig
+from engram.node.configsources import find_data_dir, load_config
 from engram.node.datadir import find_run_info, read_spec
 from engram.node.errors import ChainNotFound
 from engram.node.settingrules import shown
@@ -37,27 +38,32 @@ def start_words(data_dir: Path, spec: ChainSpec) -> str:
 
 @dataclass(frozen=True)
 class ChosenNode:
-    """Which node is meant."""
+    """Which node is meant. A node that runs is found although its engram.toml has become wrong since."""
 
-    loaded: LoadedConfig
-    """The settings of the data directory."""
+    data_dir: Path
+    is_named: bool
+    """Whether the user has named the data directory; else it is the default one."""
     rpc: str | None = None
     """The address that the user has given; it is believed."""
+
+    @classmethod
+    def of(cls, data_dir: Path | None, rpc: str | None = None) -> ChosenNode:
+        """The node of what the user has given; None for what was not. Raises `ConfigInvalid`."""
+        return cls(*find_data_dir(data_dir, os.environ), rpc)
 
     @property
     def url(self) -> str:
         """The address that was given; else that of the node which runs on the data directory; else the one in
         its settings, at which a node may or may not answer (see `check_chain`).
+
+        Raises what `load_config` raises if the settings are needed.
         """
         if self.rpc is not None:
             return self.rpc
         running = find_run_info(self.data_dir)
-        return self.loaded.config.rpc_url if running is None else running.rpc_url
-
-    @property
-    def data_dir(self) -> Path:
-        """The data directory of the settings."""
-        return self.loaded.config.data_dir
+        if running is not None:
+            return running.rpc_url
+        return load_config({"data_dir": self.data_dir}, os.environ).config.rpc_url
 
     async def check_chain(self, client: RpcClient) -> None:
         """Checks that a node found only by the settings' port serves the data directory's chain.
@@ -73,7 +79,7 @@ class ChosenNode:
         try:
             spec = read_spec(self.data_dir)
         except ChainNotFound:
-            if self.loaded.origins["data_dir"] != "default":
+            if self.is_named:
                 raise
             return
         from engram.consensus.chainspec import chain_id, spec_id  # imports numpy, which few commands need

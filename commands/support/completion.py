@@ -19,12 +19,12 @@ _PATIENCE_S: Final = 2.0
 
 def complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of the keys in the data directory."""
-    from engram.node.configsources import load_config
+    from engram.node.configsources import find_data_dir
     from engram.node.datadir import KEYS_DIRECTORY
     from engram.primitives.errors import ChainError
 
     try:
-        data_dir = load_config({"data_dir": ctx.params.get("data_dir")}, os.environ).config.data_dir
+        data_dir = find_data_dir(ctx.params.get("data_dir"), os.environ)[0]
         names = sorted(path.stem for path in (data_dir / KEYS_DIRECTORY).glob("*.json"))
     except (ChainError, OSError):
         return []

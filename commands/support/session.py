@@ -72,11 +72,18 @@ class CommandSession:
         return self.loaded_config.config
 
     @cached_property
+    def data_dir(self) -> Path:
+        """The data directory, which is found without reading its settings. Raises `ConfigInvalid`."""
+        from engram.node.configsources import find_data_dir
+
+        return find_data_dir(self._data_dir, os.environ)[0]
+
+    @cached_property
     def node(self) -> ChosenNode:
         """Which node is meant: the one of --rpc, else that of the data directory."""
         from engram.participant.connecting import ChosenNode
 
-        return ChosenNode(self.loaded_config, self._rpc)
+        return ChosenNode.of(self._data_dir, self._rpc)
 
     @property
     def url(self) -> str:
@@ -92,7 +99,7 @@ class CommandSession:
         from engram.node.client import RpcClient
 
         if admin:
-            return RpcClient.of_data_dir(self.url, self.config.data_dir)
+            return RpcClient.of_data_dir(self.url, self.data_dir)
         return RpcClient(self.url)
 
     def run(self, action: Callable[[RpcClient], Awaitable[T]], *, admin: bool = False) -> T:
@@ -145,7 +152,7 @@ class CommandSession:
         """The folder of the data directory for secrets of rounds: parts, salts, nonces and commits."""
         from engram.participant.parts import ROUNDS_DIRECTORY
 
-        return self.config.data_dir / ROUNDS_DIRECTORY
+        return self.data_dir / ROUNDS_DIRECTORY
 
     @cached_property
     def hrp(self) -> str:
@@ -156,12 +163,12 @@ class CommandSession:
         from engram.node.datadir import find_hrp
         from engram.node.errors import ChainNotFound, NodeUnreachable
 
-        if (hrp := find_hrp(self.config.data_dir)) is not None:
+        if (hrp := find_hrp(self.data_dir)) is not None:
             return hrp
         try:
             return str(self.call("node_info")["hrp"])
         except NodeUnreachable as error:
-            raise ChainNotFound(f"no chain in {self.config.data_dir}, and {error}") from error
+            raise ChainNotFound(f"no chain in {self.data_dir}, and {error}") from error
 
     @property
     def keystore(self) -> Keystore:
@@ -169,7 +176,7 @@ class CommandSession:
         from engram.node.datadir import KEYS_DIRECTORY, find_hrp
         from engram.node.keystore import Keystore
 
-        folder = self.config.data_dir
+        folder = self.data_dir
         return Keystore(folder / KEYS_DIRECTORY, find_hrp(folder))
 
     def key_entries(self, *, some: bool = False) -> list[KeyEntry]:

@@ -9,6 +9,7 @@ started again, by `up` or by hand, therefore finds the others at the same ports.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import select
@@ -17,7 +18,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,12 +48,15 @@ from engram.node.localnet.nodeprocess import (
     run_command,
     write_settings,
 )
+from engram.primitives.errors import ChainError
 from engram.primitives.keys import format_address
 from engram.primitives.types import Address
 
 HOST: Final = "127.0.0.1"
 NETWORK_NAME: Final = "localnet.json"
 MAX_NODES: Final = 32
+CONNECT_S: Final = 60.0
+"""So long `until_one` waits for nodes that run to find each other."""
 _MAX_BYTES: Final = 4096
 
 
@@ -62,16 +66,21 @@ class LocalnetNodeStatus:
 
     name: str
     data_dir: str
-    rpc_url: str
-    p2p_port: int
+    rpc_url: str | None
+    """Where it answers or will answer; None, as the port is, if it does not run and its settings cannot be
+    read.
+    """
+    p2p_port: int | None
     pid: int | None
     """Its process number; None if it does not run."""
     info: dict[str, Any] | None
     """Its answer to `node_info`; None if it does not answer."""
+    problem: str | None
+    """Why its settings cannot be read, so that it cannot start; None if they can."""
 
 
 def make(folder: Path, spec: ChainSpec, miners: Sequence[Address], hashes_per_s: int, keys: Path) -> None:
-    """Writes the data directories of a network: one node for each miner, all of them connected.
+    """Writes the data directories of a network: one node for each miner, each of which dials all others.
 
     Each data directory gets a copy of the key files in `keys`. `hashes_per_s` is shared among the miners.
     Raises `LocalnetExists` if the folder holds a localnet already.
@@ -89,7 +98,7 @@ def make(folder: Path, spec: ChainSpec, miners: Sequence[Address], hashes_per_s:
             data_dir,
             rpc_port=rpc[number],
             p2p_port=p2p[number],
-            peers=[f"{HOST}:{port}" for port in p2p[:number]],
+            peers=[f"{HOST}:{port}" for port in p2p if port != p2p[number]],
             connect_only=True,
             mine=True,
             miner_address=format_address(miner, spec.hrp),
@@ -127,6 +136,55 @@ def up(folder: Path) -> None:
         # The process goes on without this handle. Without a return code, Python would warn that it still
         # runs.
         process.returncode = 0
+
+
+async def until_one(folder: Path) -> bool:
+    """Waits until the nodes that run are one network: connected by way of peers, with the same head.
+
+    False if they are not after `CONNECT_S` seconds. Raises `NodeUnreachable` if one of them ends meanwhile.
+    """
+    changed = asyncio.Event()
+
+    async def listen(client: RpcClient, ready: asyncio.Event) -> None:
+        async with client.subscribe("peers", "heads") as events:
+            ready.set()
+            async for _ in events:
+                changed.set()
+
+    async with AsyncExitStack() as stack:
+        found = [find_run_info(data_dir) for data_dir in _present(folder)]
+        clients = [
+            await stack.enter_async_context(RpcClient(info.rpc_url)) for info in found if info is not None
+        ]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_S), asyncio.TaskGroup() as group:
+                listening = []
+                for client in clients:
+                    listening.append(group.create_task(listen(client, ready := asyncio.Event())))
+                    await ready.wait()
+                while not await _are_one(clients):
+                    await changed.wait()
+                    changed.clear()
+                for task in listening:
+                    task.cancel()
+                return True
+    return False
+
+
+async def _are_one(clients: Sequence[RpcClient]) -> bool:
+    """Whether every node is reached from the first one, from peer to peer, and has its head."""
+    peers: dict[str, set[str]] = {}
+    heads = set()
+    for client in clients:
+        info = await client.call("node_info")
+        heads.add(info["head"]["id"])
+        peers[info["node_id"]] = {str(peer["id"]) for peer in await client.call("peer_list")}
+    edge = {*list(peers)[:1]}
+    reached = set(edge)
+    while edge:
+        edge = {peer for node_id in edge for peer in peers.get(node_id, ())} - reached
+        reached |= edge
+    return reached >= peers.keys() and len(heads) <= 1
 
 
 async def status(folder: Path) -> list[LocalnetNodeStatus]:
@@ -236,15 +294,20 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 async def _status(data_dir: Path) -> LocalnetNodeStatus:
-    config = load_config({"data_dir": data_dir}, {}).config
-    url = config.rpc_url
     running = find_run_info(data_dir)
+    url, port, problem = None, None, None
+    try:
+        config = load_config({"data_dir": data_dir}, {}).config
+        url, port = config.rpc_url, config.p2p_port
+    except (ChainError, OSError) as error:
+        problem = str(error)
     info: Mapping[str, Any] | None = None
     if running is not None:
+        url, port = running.rpc_url, running.p2p_port
         with suppress(NodeUnreachable):
             async with RpcClient(running.rpc_url) as client:
                 info = await client.call("node_info")
     pid = None if running is None else running.pid
     return LocalnetNodeStatus(
-        data_dir.name, str(data_dir), url, config.p2p_port, pid, None if info is None else dict(info)
+        data_dir.name, str(data_dir), url, port, pid, None if info is None else dict(info), problem
     )

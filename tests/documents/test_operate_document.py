@@ -55,7 +55,7 @@ class Machine:
             **{key: value for key, value in os.environ.items() if not key.startswith(("ENGRAM_", "XDG_"))},
             "PATH": f"{folder / 'bin'}:{sysconfig.get_path('scripts')}:{os.environ['PATH']}",
             "HOME": str(self.home),
-            "ENGRAM_DATA_DIR": str(self.home / "engram"),
+            "ENGRAM_DATA_DIR": str(self.home / "engram-data"),
             "ENGRAM_PASSPHRASE": "correct horse",
             "ENGRAM_RPC_PORT": "0",
             "ENGRAM_P2P_PORT": str(port),

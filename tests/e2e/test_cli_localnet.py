@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 def test_a_network_is_made_played_on_stopped_and_started_again(shell: Shell) -> None:
     made = shell.json("localnet", "up", "--nodes", "2", "--fund", "erin", "--fund", "frank", "--coins", "7")
     assert [row["name"] for row in made] == ["node0", "node1"]
+    assert [row["info"]["peers"] >= 1 for row in made] == [True, True], "it ends once they are connected"
     assert shell.json("account", "show", "--key", "erin")["balance"] == 7 * 10**8
 
     frank = shell.json("key", "show", "frank")["address"]
@@ -74,6 +76,36 @@ def test_a_network_of_which_one_node_cannot_start_leaves_none_running(shell: She
     assert (status, code) == (65, "node_failed")
     config.write_text(config.read_text().replace("nonsense = 1\n", ""))
     assert [row["pid"] for row in shell.json("localnet", "status")] == [None, None]
+
+
+def test_a_node_whose_settings_broke_is_shown_and_stopped_all_the_same(shell: Shell) -> None:
+    made = shell.json("localnet", "up", "--nodes", "2", "--fund", "erin")
+    config = Path(made[1]["data_dir"]) / "engram.toml"
+    config.write_text(config.read_text() + "mine = true\n")
+    for row, before in zip(shell.json("localnet", "status"), made, strict=True):
+        assert (row["pid"], row["rpc_url"]) == (before["pid"], before["rpc_url"])
+        assert row["info"]["peers"] >= 1
+    assert "node1 cannot start again: " in shell.run("localnet", "status").stderr
+    assert "set twice" in shell.json("localnet", "status")[1]["problem"]
+    assert shell.json("status")["node_id"] == made[1]["info"]["node_id"]
+    shell.json("node", "stop")
+    shown = shell.json("localnet", "status")[1]
+    assert (shown["pid"], shown["rpc_url"]) == (None, None)
+    assert "not running: node1" in shell.run("localnet", "status").stderr
+    left = shell.run("localnet", "targets")
+    assert json.loads(left.stdout) == [{"targets": [made[0]["rpc_url"].removeprefix("http://")]}]
+    assert "node1 is left out" in left.stderr
+    assert shell.error("status") == (65, "config_invalid"), "no node runs that could be asked"
+
+
+def test_every_node_names_all_others_and_prometheus_hears_of_all(shell: Shell) -> None:
+    made = shell.json("localnet", "up", "--nodes", "3", "--fund", "erin")
+    urls = [row["rpc_url"].removeprefix("http://") for row in made]
+    assert shell.json("localnet", "targets") == [{"targets": urls}]
+    for row in made:
+        named = shell.json("config", "show", "peers", "--data-dir", row["data_dir"])[0]["value"]
+        others = [f"127.0.0.1:{other['p2p_port']}" for other in made if other is not row]
+        assert sorted(named) == sorted(others)
 
 
 def test_a_network_of_which_a_directory_is_gone_does_not_start_smaller(shell: Shell) -> None:

@@ -100,7 +100,9 @@ def test_the_composed_node_is_reached_by_peers_and_by_nobody_else() -> None:
     node, init = compose["services"]["node"], compose["services"]["init"]
     check_command(init["command"])
     check_command(node["command"])
-    check_settings({name: value or "" for name, value in node["environment"].items()})
+    given = {"ENGRAM_PEERS": "host1:8646,host2:8646", "ENGRAM_MINE": "true", "ENGRAM_MINER_ADDRESS": "alice"}
+    assert {name for name, value in node["environment"].items() if value is None} == given.keys()
+    check_settings({name: value or given[name] for name, value in node["environment"].items()})
     assert (ROOT / "deploy" / init["build"]["context"] / init["build"]["dockerfile"]).is_file()
     open_ports = [port for each in compose["services"].values() for port in each.get("ports", ())]
     to_the_world = [port for port in open_ports if not str(port).startswith("127.0.0.1:")]
@@ -108,6 +110,18 @@ def test_the_composed_node_is_reached_by_peers_and_by_nobody_else() -> None:
     for service in compose["services"].values():
         for source in (volume.partition(":")[0] for volume in service.get("volumes", ())):
             assert source in compose["volumes"] or (DEPLOY / source).exists()
+
+
+def test_the_composed_node_can_be_of_another_chain() -> None:
+    (compose,), (own,) = documents(DEPLOY / "compose.yaml"), documents(DEPLOY / "compose.own-chain.yaml")
+    assert own.keys() == {"services"}
+    assert own["services"].keys() == {"init"} <= compose["services"].keys()
+    init = own["services"]["init"]
+    place = init["volumes"][0].rpartition("}:")[2].removesuffix(":ro")
+    assert init["command"] == ["init", "--spec", place]
+    (variable,) = re.findall(r"\$\{(\w+):\?", init["volumes"][0])
+    page = (ROOT / "docs/operate.md").read_text()
+    assert f"{variable}=$PWD/chain.json" in page
 
 
 def test_prometheus_asks_the_composed_node_by_a_name_that_it_answers() -> None:
@@ -175,6 +189,25 @@ def test_kubectl_builds_the_kustomization() -> None:
     assert {each["metadata"].get("namespace", "engram") for each in objects} == {"engram"}
 
 
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_kubectl_builds_the_kustomization_of_another_chain(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    folder = tmp_path / "deploy/kubernetes-own-chain"
+    (folder / "chain.json").write_text("{}")
+    built = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=True)
+    objects = {each["kind"]: each for each in yaml.safe_load_all(built.stdout) if each}
+    chain = objects["ConfigMap"]
+    assert chain["data"] == {"chain.json": "{}"}
+    spec = objects["StatefulSet"]["spec"]["template"]["spec"]
+    (init,) = spec["initContainers"]
+    (mount,) = [each for each in init["volumeMounts"] if each["name"] == "chain"]
+    assert init["args"] == ["init", "--spec", f"{mount['mountPath']}/chain.json"]
+    check_command([*init["args"][:2], str(folder / "chain.json")])
+    (volume,) = [each for each in spec["volumes"] if each["name"] == "chain"]
+    assert volume["configMap"]["name"] == chain["metadata"]["name"]
+    assert spec["containers"] == pod()["containers"], "nothing else differs"
+
+
 def names_of_metrics() -> set[str]:
     """Every name that the metrics page of a node can hold."""
     gauges = Gauges(
@@ -196,7 +229,8 @@ def expressions() -> Iterator[str]:
     dashboard = json.loads((DEPLOY / "grafana/dashboard.json").read_text())
     for panel in dashboard["panels"]:
         yield from (target["expr"] for target in panel["targets"])
-    yield from (variable["query"]["query"] for variable in dashboard["templating"]["list"])
+    variables = dashboard["templating"]["list"]
+    yield from (each["query"]["query"] for each in variables if each["type"] == "query")
 
 
 def test_alerts_and_panels_ask_for_metrics_that_there_are() -> None:
@@ -229,6 +263,26 @@ def test_alerts_say_what_to_do() -> None:
     for rule in rules:
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert ":" in rule["annotations"]["summary"] or "," in rule["annotations"]["summary"]
+
+
+def test_the_dashboard_takes_any_prometheus_that_a_grafana_has() -> None:
+    """A source of a fixed name is there only where we have set Grafana up."""
+    dashboard = json.loads((DEPLOY / "grafana/dashboard.json").read_text())
+    source, *others = dashboard["templating"]["list"]
+    assert (source["type"], source["query"]) == ("datasource", "prometheus")
+    chosen = {"type": "prometheus", "uid": f"${{{source['name']}}}"}
+    assert [each["datasource"] for each in (*others, *dashboard["panels"])] == [chosen] * (
+        len(others) + len(dashboard["panels"])
+    )
+
+
+def test_the_dashboard_shows_the_chosen_jobs_and_nodes() -> None:
+    dashboard = json.loads((DEPLOY / "grafana/dashboard.json").read_text())
+    assert [each["name"] for each in dashboard["templating"]["list"]] == ["datasource", "job", "instance"]
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            asked = re.findall(r"\bengram_\w+(\{[^}]*\})?", target["expr"])
+            assert all('{job=~"$job",instance=~"$instance"' in each for each in asked)
 
 
 def test_the_panels_lie_beside_each_other() -> None:
