@@ -7,6 +7,7 @@ neither store nor state.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -45,7 +46,7 @@ _WORDS: Final = MappingProxyType(
     }
 )
 """Reasons why no reward was paid, by code. `_worded` words three more, and adds numbers."""
-_SIDES: Final = ("the opener's rows", "the witnesses' rows")
+_SIDES: Final = ("the opener's", "the witnesses'")
 
 
 def due_text(round_: Mapping[str, Any]) -> str | None:
@@ -66,7 +67,7 @@ def outcomes(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
     for verdict in round_["verdicts"]:
         amount = paid.get((verdict["epoch"], verdict["author"]), 0)
         codes = [] if (verdict["epoch"], verdict["author"]) in paid else _codes(round_, verdict)
-        words = [_worded(code, verdict) for code in codes] or [_won(verdict, amount)]
+        words = [_worded(code, verdict, round_["terms"]["z_squared"]) for code in codes] or [_won(verdict, amount)]
         found.append(_outcome(verdict, amount, codes, words))
     for commit in round_["commits"]:
         found.append(_outcome(commit, 0, ["not_revealed"], [_WORDS["not_revealed"]]))
@@ -163,11 +164,10 @@ def _won(verdict: Mapping[str, Any], paid: int) -> str:
     return f"{won}, to the authors of the growths that it unites: {', '.join(parts)}"
 
 
-def _worded(code: str, verdict: Mapping[str, Any]) -> str:
+def _worded(code: str, verdict: Mapping[str, Any], z_squared: int) -> str:
     if code == "gain_not_proved":
         return "its gain is not beyond chance: " + "; ".join(
-            f"on {side} loss {mean_loss(group['loss'], group['rows'])} a row, the baseline's "
-            f"{mean_loss(group['baseline'], group['rows'])}"
+            _unproved(side, group, z_squared)
             for side, group in zip(_SIDES, verdict["groups"], strict=True)
             if group["rows"] and not group["proves_gain"]
         )
@@ -190,3 +190,20 @@ def _worded(code: str, verdict: Mapping[str, Any]) -> str:
 def _left(verdict: Mapping[str, Any]) -> str:
     share = verdict["share"]
     return f"{share['loss'] / share['baseline']:.1%}"
+
+
+def _unproved(side: str, group: Mapping[str, Any], z_squared: int) -> str:
+    """What a group of rows says of a gain, and how far that is from a proof (see `judging.proves_gain`).
+
+    The distance is rounded down and the bound up, so that what fails by little does not read as if it passed.
+    """
+    told = (
+        f"on {side} {group['rows']:,} rows loss {mean_loss(group['loss'], group['rows'])} a row, the "
+        f"baseline's {mean_loss(group['baseline'], group['rows'])}"
+    )
+    gain = group["gained"] - group["lost"]
+    if gain <= 0:
+        return f"{told}: no gain"
+    reached = math.floor(10 * gain / math.sqrt(group["squares"])) / 10
+    asked = math.ceil(10 * math.sqrt(z_squared)) / 10
+    return f"{told}, which is {reached:.1f} of the {asked:.1f} standard errors that the round asks for"

@@ -17,7 +17,8 @@ from engram.statemachine.rounds.records import RoundStatus
 
 def group(**changes: Any) -> dict[str, Any]:
     facts = {"rows": 40, "loss": 10 * Q24, "baseline": 20 * Q24, "forgotten": 3, "proves_gain": True}
-    return {**facts, **changes}
+    gains = {"gained": 12 << 16, "lost": 2 << 16, "squares": 16 << 32}
+    return {**facts, **gains, **changes}
 
 
 NO_ROWS = group(rows=0, loss=0, baseline=0, forgotten=0, proves_gain=False)
@@ -30,7 +31,7 @@ def verdict(*codes: str, groups: tuple[dict[str, Any], ...] = (), **changes: Any
 
 def ended(*verdicts: dict[str, Any], status: int = RoundStatus.KEPT, **changes: Any) -> dict[str, Any]:
     opened: dict[str, Any] = {"validation_opened": [{}], "unseen": [{}], "witnesses": [{}], "refused": False}
-    terms = {"validation": 1, "sealed": 1, "bounty": 1_000, "witness_fee": 200}
+    terms = {"validation": 1, "sealed": 1, "bounty": 1_000, "witness_fee": 200, "z_squared": 9}
     best = {"best": [{"author": "leng1b"}, {"author": "leng1a"}]}
     facts = {"status": status, "verdicts": list(verdicts), "commits": [], "terms": terms}
     return {**facts, **opened, **best, **changes}
@@ -41,11 +42,13 @@ def ended(*verdicts: dict[str, Any], status: int = RoundStatus.KEPT, **changes: 
     [
         (
             verdict("gain_not_proved", groups=(group(proves_gain=False), NO_ROWS)),
-            "its gain is not beyond chance: on the opener's rows loss 0.2500 a row, the baseline's 0.5000",
+            "its gain is not beyond chance: on the opener's 40 rows loss 0.2500 a row, the baseline's 0.5000, "
+            "which is 2.5 of the 3.0 standard errors that the round asks for",
         ),
         (
-            verdict("gain_not_proved", groups=(group(), group(proves_gain=False, loss=30 * Q24))),
-            "its gain is not beyond chance: on the witnesses' rows loss 0.7500 a row, the baseline's 0.5000",
+            verdict("gain_not_proved", groups=(group(), group(proves_gain=False, loss=30 * Q24, lost=22 << 16))),
+            "its gain is not beyond chance: on the witnesses' 40 rows loss 0.7500 a row, the baseline's 0.5000: "
+            "no gain",
         ),
         (
             verdict("forgets_old_rows", groups=(group(), group())),
@@ -68,6 +71,15 @@ def test_each_candidate_has_a_reason(judged: dict[str, Any], text: str) -> None:
     assert reason.startswith(f"epoch 1, leng1a: {text}")
     (done,) = outcomes(ended(judged))
     assert (done["paid"], len(done["reasons"])) == (0, 1)
+
+
+def test_a_gain_that_fails_by_little_does_not_read_as_if_it_passed() -> None:
+    """The numbers of the chain are exact; what people read of them is rounded away from the bound."""
+    close = group(proves_gain=False, gained=299_999, lost=0, squares=10**10)  # 2.99999 of the root of 9
+    for z_squared, told in ((9, "2.9 of the 3.0 "), (10, "2.9 of the 3.2 ")):
+        terms = {"validation": 1, "sealed": 1, "z_squared": z_squared}
+        (reason,) = reasons(ended(verdict("gain_not_proved", groups=(close, NO_ROWS)), terms=terms))
+        assert told in reason
 
 
 def test_every_reason_of_the_core_has_words() -> None:
