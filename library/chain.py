@@ -11,10 +11,11 @@ from typing import Any, Final, Unpack
 
 import numpy.typing as npt
 
+from engram.library.checks import beginning, whole
 from engram.library.connection import Connection
 from engram.library.errors import OptionInvalid
 from engram.library.model import AsyncModel
-from engram.library.opening import OpeningOptions, accounts_given, check_given, model_plan, round_plan
+from engram.library.opening import OpeningOptions, accounts_given, checked, model_plan, round_plan
 from engram.library.rounds import AsyncRound
 from engram.library.rows import dataset_of
 from engram.library.words import in_words
@@ -34,6 +35,7 @@ from engram.primitives.types import ZERO_HASH, Hash
 
 UNAUTHORIZED: Final = "unauthorized"
 """The node's code for a request without its token."""
+_MOST_PROGRAMS: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,12 @@ class AsyncChain(Connection):
 
     async def model(self, id: str | None = None) -> AsyncModel:
         """The model whose id begins so; None means the only one. Raises `IdNotFound`, `IdAmbiguous`."""
+        beginning("model", id)
         return AsyncModel(self, await find_model(self.client, id))
 
     async def rounds(self, model: str | None = None) -> list[AsyncRound]:
         """The rounds of the chain, or of the model whose id begins so; the oldest first."""
+        beginning("model", model)
         wanted = None if model is None else await find_model(self.client, model)
         return [
             AsyncRound(self, str(item["id"])) for item in await self.client.call("round_list", model=wanted)
@@ -178,6 +182,7 @@ class AsyncChain(Connection):
 
         Raises `IdNotFound`, `IdAmbiguous`.
         """
+        beginning("round", id)
         own = None if self._wallet is None else self.address
         return AsyncRound(self, await find_round(self.client, id, lambda item: item["opener"] == own))
 
@@ -185,14 +190,16 @@ class AsyncChain(Connection):
         """Every event of these topics from the first step on, as (topic, event).
 
         docs/rpc describes the topics. The stream goes on after a restart of the node, without what happened
-        meanwhile. To miss nothing between a look at the chain and the first event, use `subscribed`.
+        meanwhile. To miss nothing, use `subscribed`, which says when to look at the chain again.
         """
         async for item in self.subscribed(*topics):
             if item is not None:
                 yield item
 
     async def subscribed(self, *topics: str) -> AsyncIterator[tuple[str, Any] | None]:
-        """As `events`, with a None whenever the subscription stands: from then on nothing is missed."""
+        """As `events`, with a None whenever the subscription stands: at first, and after each restart of the
+        node. What happened before it is told by no event: look at the chain at each None.
+        """
         streams = Streams()
         while True:
             try:
@@ -219,7 +226,8 @@ class AsyncChain(Connection):
 
         `model` is the beginning of a model's id: the round grows the model if its neurons are frozen, and
         trains it further if they are not. None founds a new model. `options` are those of `engram round
-        open`, see `OpeningOptions`; those of founding are fixed for good. Accounts are addresses or names.
+        open`, see `OpeningOptions`; those of founding are fixed for good. Accounts are addresses or names. An
+        option that is None takes its default.
 
         The rows are split into parts, and only commitments to these are sent. What reveals them is saved in
         the data directory before anything is sent; if it is lost, so are bond and bounty. `wait_for`: on a
@@ -233,7 +241,10 @@ class AsyncChain(Connection):
         and as `draft_founding` and `draft_round`.
         """
         founds = model is None
-        check_given(options, founds=founds)
+        options = checked(options, founds=founds)
+        beginning("model", model)
+        if wait_for is not None:
+            whole("wait_for", wait_for, 0, _MOST_PROGRAMS)
         for name, accounts in accounts_given(options).items():
             options[name] = [await self.address_of(each) for each in accounts]  # type: ignore[literal-required]
         data, wallet = dataset_of(X, y), self.wallet
@@ -288,7 +299,7 @@ def _sent(txid: Hash, remedy: str) -> Iterator[None]:
 def _txid(text: str) -> Hash:
     try:
         found = bytes.fromhex(text)
-    except ValueError:
+    except (ValueError, TypeError):
         found = b""
     if len(found) != len(ZERO_HASH):
         raise OptionInvalid("a transaction's id has 64 hexadecimal digits", got=str(text)[:80])

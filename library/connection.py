@@ -11,11 +11,11 @@ from typing import Final, Self
 
 from engram.consensus.chainspec import ChainSpec
 from engram.library.dev_keys import dev_account
-from engram.library.errors import ChainClosed
+from engram.library.errors import ChainClosed, OptionInvalid
 from engram.library.names import People, name_in
 from engram.node.client import RpcClient
 from engram.node.datadir import KEYS_DIRECTORY, find_hrp
-from engram.node.keystore import Keystore
+from engram.node.keystore import Keystore, is_key_name
 from engram.participant.connecting import ChosenNode
 from engram.participant.errors import KeyMissing, PassphraseMissing
 from engram.participant.notices import Report
@@ -53,6 +53,12 @@ class Connection:
         plays a round must outlast a restart. `keys` finds a key by
         its name, where names are not those of the data directory; `accounts` are the names that it knows.
         """
+        if url is not None and not isinstance(url, str):
+            raise OptionInvalid(
+                "url is the address of a node, such as http://127.0.0.1:8645", got=repr(url)[:40]
+            )
+        if key is not None and not isinstance(key, str | PrivateKey):
+            raise OptionInvalid("key is the name of a key, or a PrivateKey", got=repr(key)[:40])
         self._node: Final = ChosenNode.of(None if data_dir is None else Path(data_dir), url)
         self._key = key
         self._passphrase = passphrase
@@ -123,8 +129,10 @@ class Connection:
         return format_address(self.wallet.key.address, self.hrp)
 
     async def people(self) -> People:
-        """The names of the keys of the data directory, or of a test chain's accounts, by their addresses."""
-        return People(self.hrp, await asyncio.to_thread(self._named))
+        """Who stands behind addresses: the keys of the data directory, or a test chain's accounts. On a chain
+        without work also those whom the node names, unless a name is known here for the address.
+        """
+        return People(self.hrp, {**await self._named_there(), **await asyncio.to_thread(self._named)})
 
     @asynccontextmanager
     async def naming_errors(self) -> AsyncIterator[None]:
@@ -138,8 +146,9 @@ class Connection:
     async def address_of(self, account: str | PrivateKey) -> str:
         """The address of an account: of a key, or what a text means, which is itself an address, or a name.
 
-        Known are the names that `people` has, and on a chain without work each name to whose `dev_key` the
-        chain gave coins at its beginning. Raises `BadAddress`.
+        Known are the names of keys of the data directory, or of a test chain's accounts, and on a chain
+        without work each name to whose `dev_key` the chain gave coins at its beginning. Names that only the
+        node gives are not taken, because coins are sent there. Raises `BadAddress`.
         """
         if isinstance(account, PrivateKey):
             return format_address(account.address, self.hrp)
@@ -150,7 +159,7 @@ class Connection:
             )
         if self._looks_like_address(account):
             return format_address(parse_address(account, self.hrp), self.hrp)
-        addresses = {name: address for address, name in (await self.people()).known.items()}
+        addresses = {name: address for address, name in (await asyncio.to_thread(self._named)).items()}
         if account in addresses:
             return addresses[account]
         if (found := dev_account(account, await self.spec())) is not None:
@@ -183,6 +192,26 @@ class Connection:
                 return {}
             found = [(entry.address, entry.name) for entry in entries]
         return {format_address(raw, self.hrp): name for raw, name in found}
+
+    async def _named_there(self) -> dict[str, str]:
+        """What the node calls accounts of a chain without work, by address; nothing if it does not say.
+
+        It is asked without patience, because the names are for texts, and the text may be that the node is
+        away.
+        """
+        if self._keys is not None or self._client is None:
+            return {}
+        try:
+            if (await RpcClient.call(self._client, "chain_head"))["has_work"]:
+                return {}
+            told = await RpcClient.call(self._client, "dev_names")
+            return {
+                format_address(parse_address(each["address"], self.hrp), self.hrp): each["name"]
+                for each in told
+                if is_key_name(each["name"])
+            }
+        except (ChainError, LookupError, TypeError, AttributeError):
+            return {}
 
     def acting_client(self, report: Report) -> AbstractAsyncContextManager[RpcClient]:
         """A client of its own for somebody who plays, for whom the blocks of a test network wait."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.library.connection import Connection
+from engram.library.errors import OptionInvalid
 from engram.library.evaluation import Evaluation
 from engram.library.explanation import Ancestry, Explanation
 from engram.library.network import Network
@@ -122,16 +123,16 @@ class AsyncModel:
         """Who made the neurons of a version, by default the current one, and since which version they are
         there.
         """
-        found = await self._chain.client.call("model_version", id=self.id, number=version)
+        found = await self._chain.client.call("model_version", id=self.id, version=version)
         people = await self._chain.people()
         return [Ancestry.of(item, people) for item in found["lineage"]]
 
     async def pull(self, version: int | None = None) -> Network:
         """The network of a version, by default the current one, checked against its root on the chain.
 
-        Raises `RecordMissing` if there is no such version, `BlobMismatch`.
+        Raises `RecordMissing` if there is no such version, `OptionInvalid`, `BlobMismatch`.
         """
-        number = int((await self._told())["head"]) if version is None else index(version)
+        number = int((await self._told())["head"]) if version is None else _number(version)
         if not 0 <= number < 2**32:
             raise RecordMissing("the chain has no such version", got=number)
         if number not in self._pulled:
@@ -175,3 +176,12 @@ class AsyncModel:
         asked = {"version": version, "checkpoint": checkpoint, "confirmations": confirmations}
         found = await self._chain.client.call("model_prove", id=self.id, **asked)
         return Proof(bytes.fromhex(found.pop("bundle")), found)
+
+
+def _number(version: Any) -> int:
+    try:
+        return index(version)
+    except TypeError as error:
+        raise OptionInvalid(
+            "a version is named by its number, such as 1", expected="a whole number", got=repr(version)[:40]
+        ) from error

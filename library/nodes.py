@@ -14,6 +14,7 @@ from typing import Final
 
 from engram.consensus.chainspec import Allocation, ChainSpec, dev, local
 from engram.library.chain import AsyncChain
+from engram.library.checks import items
 from engram.library.dev_keys import dev_key
 from engram.library.errors import OptionInvalid
 from engram.library.portal import Portal
@@ -28,6 +29,7 @@ from engram.primitives.keys import format_address
 COINS: Final = 10**6
 """What each account of such a chain has at its beginning."""
 SPARKS: Final = 10**8
+_ACCOUNTS: Final = 'a list of one or more different names, such as ("alice", "bob")'
 WINDOWS: Final = MappingProxyType(
     {
         **{"open": 4, "reveal": 4, "commit": 4, "update": 4},
@@ -103,10 +105,9 @@ def localnet(
 
 
 def _check_names(accounts: Sequence[str]) -> None:
-    if isinstance(accounts, str) or not accounts or len(set(accounts)) < len(accounts):
-        raise OptionInvalid(
-            'accounts are one or more different names, such as ("alice", "bob")', got=list(accounts)
-        )
+    names = items("accounts", accounts, _ACCOUNTS)
+    if not names or len(set(names)) < len(names):
+        raise OptionInvalid(f"accounts is {_ACCOUNTS}", got=names)
 
 
 def _acting(data_dir: Path, accounts: Sequence[str], named: Sequence[str]) -> AsyncChain:

@@ -1,24 +1,22 @@
 """The options of opening a round, as a program gives them, and the plans that they make.
 
-They mean what they mean in `engram round open`. An option that is not given takes the default of the plan;
-one that would have no effect is refused rather than ignored.
+They mean what they mean in `engram round open`. An option that is not given, or None, takes the default of
+the plan; one that would have no effect is refused rather than ignored.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, TypedDict, TypeVar
+from typing import Any, Final, TypedDict, TypeVar, cast
 
-import numpy as np
-
+from engram.library.checks import coins, items, one_of, whole
 from engram.library.errors import OptionInvalid, OptionUnused
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.nn.spec import NetworkLimits
 from engram.participant.coins import Coins, sparks_of
 from engram.participant.datasets import Dataset
-from engram.participant.errors import AmountInvalid
 from engram.participant.round_plan import ModelPlan, RoundPlan
 from engram.participant.round_terms import RoundWindows
 from engram.participant.selection import GivenRows
@@ -157,6 +155,8 @@ _SHARE_MAX: Final = (2**32 - 1) / PPM
 _VERIFICATIONS: Final = ("everyone", "disputed")
 _OF_DISPUTES: Final = ("dispute_window", "audit_chunks")
 _LIMITS: Final = NetworkLimits()
+_WIDTHS: Final = "a list with the neurons of each hidden layer, such as (32,), or () for none"
+_LIST_OF_ACCOUNTS: Final = 'a list of accounts, such as ["bob"]'
 _WHOLE: Final = {
     **{"classes": (1, _LIMITS.max_classes), "rows": (1, _LIMITS.max_rows), "seed": (0, 2**64 - 1)},
     **{"parts": (1, 255), "validation": (0, 255), "sealed": (0, 255), "epochs": (0, 255)},
@@ -167,52 +167,53 @@ _WHOLE: Final = {
 """Whole numbers, from and up to which the plan computes and a field of the chain holds them."""
 
 
-def check_given(given: Mapping[str, Any], *, founds: bool) -> None:
-    """Refuses what is no option, what no chain takes, and what would be ignored.
+def checked(given: Mapping[str, Any], *, founds: bool) -> OpeningOptions:
+    """The options that are given and are not None, with numbers of numpy as plain ones.
 
-    Raises `TypeError`, `OptionInvalid`, `OptionUnused`.
+    Refuses what is no option, what no chain takes, and what would be ignored. Raises `TypeError`,
+    `OptionInvalid`, `OptionUnused`.
     """
     if unknown := sorted(set(given) - set(OpeningOptions.__annotations__)):
         raise TypeError(f"open_round() got an unexpected keyword argument {unknown[0]!r}")
+    found = {name: value for name, value in given.items() if value is not None}
     for name, (least, most) in _WHOLE.items():
-        if given.get(name) is not None:
-            _whole(name, given[name], least, most)
-    for width in given.get("hidden", ()):
-        _whole("hidden", width, 1, _LIMITS.max_neurons)
-    for name, ticks in _lengths(given.get("windows", {})).items():
-        _one_of("windows", name, RoundWindows.__dataclass_fields__)
-        _whole(f"windows[{name!r}]", ticks, 1, 2**32 - 1)
+        if name in found:
+            found[name] = whole(name, found[name], least, most)
+    if "hidden" in found:
+        widths = items("hidden", found["hidden"], _WIDTHS)
+        found["hidden"] = tuple(
+            whole("hidden, for each layer,", width, 1, _LIMITS.max_neurons) for width in widths
+        )
+    if "windows" in found:
+        found["windows"] = _lengths(found["windows"])
+    if "growth_limits" in found:
+        found["growth_limits"] = _limits(found["growth_limits"])
     for name in _COINS:
-        if name in given:
-            _coins(name, given[name])
+        if name in found:
+            coins(name, found[name])
     for name in _PPM:
-        if name in given and not (isinstance(given[name], int | float) and 0 <= given[name] <= _SHARE_MAX):
-            raise OptionInvalid(f"{name} is a share, such as 0.2", expected="0 to 1", got=str(given[name]))
+        if name in found and not _is_share(found[name]):
+            raise OptionInvalid(f"{name} is a share, such as 0.2", expected="0 to 1", got=str(found[name]))
     if not founds:
-        _refuse(given, FoundingOptions.__annotations__, "founding has fixed it for a model that exists")
-        return
-    _one_of("verification", given.get("verification", "everyone"), _VERIFICATIONS)
-    if given.get("verification") != "disputed":
-        _refuse(given, _OF_DISPUTES, 'it is for verification="disputed"')
-    if given.get("classes") != 1:
-        _refuse(given, GrowthOptions.__annotations__, "the first round of several classes trains them")
+        _refuse(found, FoundingOptions.__annotations__, "founding has fixed it for a model that exists")
+        return cast(OpeningOptions, found)
+    one_of("verification", found.get("verification", "everyone"), _VERIFICATIONS)
+    if found.get("verification") != "disputed":
+        _refuse(found, _OF_DISPUTES, 'it is for verification="disputed"')
+    if found.get("classes") != 1:
+        _refuse(found, GrowthOptions.__annotations__, "the first round of several classes trains them")
+    return cast(OpeningOptions, found)
 
 
 def accounts_given(given: OpeningOptions) -> dict[str, Sequence[str | PrivateKey]]:
-    """The options that name accounts. Raises `OptionInvalid` for a text where a list belongs."""
-    found: dict[str, Sequence[str | PrivateKey]] = {name: given[name] for name in _ACCOUNTS if name in given}
-    for name, accounts in found.items():
-        if isinstance(accounts, str):
-            raise OptionInvalid(
-                f"{name} is a list of accounts: write [{accounts!r}]", expected="a list", got=accounts
-            )
-    return found
+    """The options that name accounts. Raises `OptionInvalid` for what is no list."""
+    return {name: items(name, given[name], _LIST_OF_ACCOUNTS) for name in _ACCOUNTS if name in given}
 
 
 def round_plan(data: Dataset, given: OpeningOptions, windows: Mapping[str, int], hrp: str) -> RoundPlan:
     """The plan of a round with these rows. `windows` are the phases' lengths where none are given."""
     options: dict[str, Any] = {"seed": secrets.randbelow(2**63)}
-    options["windows"] = _lengths(given["windows"]) if "windows" in given else windows
+    options["windows"] = given.get("windows", windows)
     options |= {name: given[name] for name in (*_PLAIN, *GrowthOptions.__annotations__) if name in given}  # type: ignore[literal-required]
     options |= {name: sparks_of(given[name]) for name in _COINS if name in given}
     options["witnesses"] = _named(given.get("witnesses", ()), given.get("old_witnesses", ()), hrp)
@@ -224,14 +225,11 @@ def model_plan(given: FoundingOptions, hrp: str) -> ModelPlan:
     shares: dict[str, Any] = {field: usual and round(usual * PPM) for field, usual in _PPM.values()}
     shares |= {_PPM[name][0]: round(given[name] * PPM) for name in _PPM if name in given}  # type: ignore[literal-required]
     activation = given.get("activation", "relu")
-    _one_of("activation", activation, ACTIVATIONS)
-    limits = given.get("growth_limits", {})
-    for name in limits:
-        _one_of("growth_limits", name, GrowthLimits.__dataclass_fields__)
+    one_of("activation", activation, ACTIVATIONS)
     return ModelPlan(
         loss_kind=_member(LossKind, "loss", given.get("loss", "softmax_cross_entropy")),
         policy=_member(Policy, "policy", given.get("policy", "strict")),
-        growth_limits=GrowthLimits(**limits),
+        growth_limits=GrowthLimits(**given.get("growth_limits", {})),
         members=tuple(_address(each, hrp) for each in given.get("members", ())),
         witnesses=_named(given.get("standing_witnesses", ()), given.get("standing_old_witnesses", ()), hrp),
         classes=given.get("classes"),
@@ -255,35 +253,34 @@ def _refuse(given: Mapping[str, Any], names: Collection[str], why: str) -> None:
             raise OptionUnused(f"{name} has no effect here, because {why}: leave it out", got=name)
 
 
-def _whole(option: str, value: Any, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
-        told = f"{least} to {most:,}"
-        raise OptionInvalid(f"{option} is a whole number from {told}", expected=told, got=str(value)[:40])
-
-
-def _lengths(windows: Any) -> Mapping[str, Any]:
+def _lengths(windows: Any) -> Mapping[str, int]:
     """Lengths of phases by name; one number is that of all phases but the gap."""
-    if isinstance(windows, Mapping):
-        return windows
-    _whole("windows, unless it is a dictionary of phases,", windows, 1, 2**32 - 1)
-    return {name: int(windows) for name in RoundWindows.__dataclass_fields__ if name != "gap"}
+    if not isinstance(windows, Mapping):
+        ticks = whole("windows, unless it is a dictionary of phases,", windows, 1, 2**32 - 1)
+        return {name: ticks for name in RoundWindows.__dataclass_fields__ if name != "gap"}
+    for name in windows:
+        one_of("windows", name, RoundWindows.__dataclass_fields__)
+    return {name: whole(f"windows[{name!r}]", ticks, 1, 2**32 - 1) for name, ticks in windows.items()}
 
 
-def _coins(option: str, value: Any) -> None:
-    try:
-        sparks_of(value)
-    except AmountInvalid as error:
-        raise OptionInvalid(f"{option}: {error}", got=str(value)[:40]) from error
+def _limits(limits: Any) -> Mapping[str, int]:
+    if not isinstance(limits, Mapping):
+        raise OptionInvalid(
+            'growth_limits is a dictionary, such as {"classes": 4}',
+            expected="a dictionary",
+            got=str(limits)[:40],
+        )
+    for name in limits:
+        one_of("growth_limits", name, GrowthLimits.__dataclass_fields__)
+    return {name: whole(f"growth_limits[{name!r}]", most, 0) for name, most in limits.items()}
 
 
-def _one_of(option: str, value: str, known: Collection[str]) -> None:
-    if value not in known:
-        told = ", ".join(sorted(known))
-        raise OptionInvalid(f"{option} knows no {value!r}; it is one of: {told}", expected=told, got=value)
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _SHARE_MAX
 
 
 def _member(kinds: Any, option: str, value: str) -> Any:
-    _one_of(option, value, [name.lower() for name in kinds.__members__])
+    one_of(option, value, [name.lower() for name in kinds.__members__])
     return kinds[value.upper()]
 
 

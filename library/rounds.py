@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, TypedDict, Unpack, cast
 
 import numpy.typing as npt
 
+from engram.library.checks import called, coins, positive, whole
 from engram.library.connection import Connection
 from engram.library.errors import OptionInvalid, OptionUnused
 from engram.library.names import People
@@ -34,6 +35,12 @@ from engram.participant.training.qat import Budget
 from engram.participant.wallet import Wallet
 from engram.participant.witness import Witness, sealed_part
 from engram.statemachine.rounds.records import RoundStatus
+
+_WHOLE: Final[Mapping[str, tuple[int, int | None]]] = {
+    **{"steps": (1, None), "patience": (0, None), "batch": (1, None), "neurons": (0, None)},
+    **{"seed": (0, 2**64 - 1), "epochs": (1, None)},
+}
+"""Whole numbers among the options of an author, from and up to which they mean something."""
 
 Progress = Callable[[int, float], None]
 """Called during training with the number of the step and the loss of its batch."""
@@ -193,6 +200,7 @@ class AsyncRound:
         `AlreadyPlaying`, `VersionMismatch`, `TorchMissing`, and `RoundMissed` if the phases of all epochs had
         passed.
         """
+        options = _checked(options)
         budget, fit = _training(options)
         data, tell = dataset_of(X, y), options.get("report") or _silent
         limits = Limits(_sparks(options.get("max_bond")), _sparks(options.get("max_fee")))
@@ -310,10 +318,27 @@ def _silent(notice: Notice) -> None:
     """Tells nobody."""
 
 
-def _training(options: PlayingOptions) -> tuple[Budget, AbstractContextManager[Backend]]:
-    """How long to train, and with what. Raises `TypeError`, `OptionInvalid`, `OptionUnused`."""
-    if unknown := sorted(set(options) - set(PlayingOptions.__annotations__)):
+def _checked(given: PlayingOptions) -> PlayingOptions:
+    """The options that are given and are not None. Raises `TypeError`, `OptionInvalid`."""
+    if unknown := sorted(set(given) - set(PlayingOptions.__annotations__)):
         raise TypeError(f"participate() got an unexpected keyword argument {unknown[0]!r}")
+    found: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for name, (least, most) in _WHOLE.items():
+        if name in found:
+            found[name] = whole(name, found[name], least, most)
+    if "learning_rate" in found:
+        positive("learning_rate", found["learning_rate"])
+    for name in ("max_bond", "max_fee"):
+        if name in found:
+            coins(name, found[name])
+    for name in ("report", "progress"):
+        if name in found:
+            called(name, found[name])
+    return cast(PlayingOptions, found)
+
+
+def _training(options: PlayingOptions) -> tuple[Budget, AbstractContextManager[Backend]]:
+    """How long to train, and with what. Raises `OptionInvalid`, `OptionUnused`."""
     trainer, device = options.get("trainer", "numpy"), options.get("device")
     if trainer not in BACKENDS:
         told = " and ".join(BACKENDS)

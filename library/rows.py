@@ -73,7 +73,7 @@ class Rows:
 
     def __init__(self, X: npt.ArrayLike, inputs: int, outputs: int = 0) -> None:
         """`outputs` is how many values the caller makes of each row; chunks are measured with them."""
-        given = _array(X)
+        given = _features(X)
         check_kind(given.dtype)
         if given.ndim == 1 and given.size == inputs:
             raise DatasetMismatch(
@@ -111,7 +111,7 @@ class Rows:
 
 def dataset_of(X: npt.ArrayLike, y: npt.ArrayLike) -> Dataset:
     """Rows with their labels, as a round takes them. Raises as `Rows` and `labels_of`, and `EmptyDataset`."""
-    given = _array(X)
+    given = _features(X)
     rows = Rows(given, int(np.prod(given.shape[1:], dtype=np.int64)))
     features = [part for _, part in rows.chunks()]
     labels = labels_of(y, len(rows), MOST_CLASSES)
@@ -122,6 +122,13 @@ def dataset_of(X: npt.ArrayLike, y: npt.ArrayLike) -> Dataset:
 
 def check_kind(dtype: np.dtype[Any]) -> None:
     """Refuses features that are no integers. Raises `FeatureOutOfRange`."""
+    if dtype.kind in "OUS":
+        raise FeatureOutOfRange(
+            "X holds text or other things that are no numbers: give rows of whole numbers from 0 to 255; "
+            "engram.load_data(FILE) reads them from a file",
+            expected="uint8",
+            got=str(dtype),
+        )
     if dtype.kind not in "ui":
         raise FeatureOutOfRange(
             f"features are whole numbers from 0 to 255, kept as uint8; {_SCALE}",
@@ -137,7 +144,9 @@ def labels_of(y: npt.ArrayLike, rows: int, classes: int) -> Int64Array:
     of them, or if the network does not know a class.
     """
     given = _array(y)
-    if given.dtype.kind not in "ui":
+    if not given.size and rows:
+        raise DatasetMismatch("there are rows, but no labels", expected=(rows,), got=given.shape)
+    if given.size and given.dtype.kind not in "ui":
         raise DatasetLabelOutOfRange(
             "labels are whole numbers, the numbers of the classes; `engram data convert` numbers names",
             expected="integers",
@@ -153,6 +162,14 @@ def labels_of(y: npt.ArrayLike, rows: int, classes: int) -> Int64Array:
             got=int(wrong),
         )
     return given.astype(np.int64)
+
+
+def _features(X: npt.ArrayLike) -> npt.NDArray[Any]:
+    """X as an array. Raises as `_array`, and `EmptyDataset` for a list without rows or numbers."""
+    given = _array(X)
+    if not given.size and given.ndim <= 2 and given.dtype.kind == "f" and not hasattr(X, "dtype"):
+        raise EmptyDataset("X holds no rows", got=given.shape)
+    return given
 
 
 def _array(values: npt.ArrayLike) -> npt.NDArray[Any]:

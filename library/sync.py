@@ -6,6 +6,7 @@ an event loop of their own, describe arguments, results and errors.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -139,10 +140,21 @@ class SyncChain:
         return SyncRound(self._portal.run(self._inner.round(id)), self._portal)
 
     def events(self, *topics: str) -> Iterator[tuple[str, Any]]:
-        """Every event of these topics from now on, as (topic, event), waited for one by one."""
+        """Every event of these topics from now on, as (topic, event), waited for one by one.
+
+        The stream goes on after a restart of the node, without what happened meanwhile; `subscribed` says
+        when that was so.
+        """
+        return (item for item in self.subscribed(*topics) if item is not None)
+
+    def subscribed(self, *topics: str) -> Iterator[tuple[str, Any] | None]:
+        """As `events`, with a None at first, and again after each restart of the node.
+
+        What happens between the end of a node and the next None is told by no event: look at the chain at
+        each None, and nothing is missed.
+        """
         stream = self._portal.iterate(self._inner.subscribed(*topics))
-        next(stream)  # it stands now
-        return (item for item in stream if item is not None)
+        return itertools.chain([next(stream)], stream)  # it stands now
 
     def open_round(
         self,

@@ -75,6 +75,7 @@ RESULTS: Final[Mapping[str, Any]] = {
     "chain_find": [ID],
     "chain_head": _HEAD,
     "chain_spec": {"rules": dict, "hrp": PREFIX},
+    "dev_names": [{"address": str, "name": str}],
     "miner_pace": {"muster": COUNT},
     "model_get": {"id": ID, "head": COUNT, "loss_kind": COUNT},
     "model_line": [HEX],

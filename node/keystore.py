@@ -74,6 +74,11 @@ class KeyScan:
     """Files that hold no key, with the reason."""
 
 
+def is_key_name(name: str) -> bool:
+    """Whether a key can have this name: 1 to 64 ASCII letters, digits, `-` or `_`."""
+    return 0 < len(name) <= 64 and all(c.isascii() and (c.isalnum() or c in "-_") for c in name)
+
+
 class Keystore:
     """The key files of one folder, each named after its key."""
 
@@ -90,7 +95,7 @@ class Keystore:
         Raises `KeyNameInvalid` unless the name has 1 to 64 ASCII letters, digits, `-` or `_`, so that no name
         can lead out of the folder.
         """
-        if not name or len(name) > 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
+        if not is_key_name(name):
             raise KeyNameInvalid(got=name)
         return self._folder / f"{name}.json"
 

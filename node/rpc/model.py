@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 from engram.node.rpc.explain import MAX_ROWS, explain, layer_kinds, lineage, predict, summary
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.idlists import listed_ids
-from engram.node.rpc.jsonrpc import rpc_method
+from engram.node.rpc.jsonrpc import INVALID_PARAMS, RpcFault, rpc_method
 from engram.node.rpc.parameters import ID, IdBytes, ListForm
 from engram.node.rpc.proofs import CONFIRMATIONS, build_bundle, bundle_file
 from engram.node.rpc.render import Renderer
@@ -58,13 +58,17 @@ class ModelMethods:
         return await self.views.threads.run(lambda: self.render.record(self.views.now().state.get(Model, id)))
 
     @rpc_method(VersionWithLineage)
-    async def model_version(self, id: IdBytes, number: int | None = None) -> dict[str, Any]:
+    async def model_version(
+        self, id: IdBytes, version: int | None = None, number: int | None = None
+    ) -> dict[str, Any]:
         """A version of a model, by default the current one, with the roots of all versions up to it.
 
         `layers` are the widths of all layers, the inputs first; `layer_kinds` says of each further one what
-        it is made of.
+        it is made of. `number` is an older name of `version`; a request gives one of them.
         """
-        return await self.views.threads.run(self._version, id, number)
+        if version is not None and number is not None:
+            raise RpcFault(INVALID_PARAMS, "version and number are two names of one parameter: give one")
+        return await self.views.threads.run(self._version, id, number if version is None else version)
 
     @rpc_method(list[VersionResult])
     async def model_versions(self, id: IdBytes) -> list[dict[str, Any]]:

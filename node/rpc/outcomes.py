@@ -67,7 +67,9 @@ def outcomes(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
     for verdict in round_["verdicts"]:
         amount = paid.get((verdict["epoch"], verdict["author"]), 0)
         codes = [] if (verdict["epoch"], verdict["author"]) in paid else _codes(round_, verdict)
-        words = [_worded(code, verdict, round_["terms"]["z_squared"]) for code in codes] or [_won(verdict, amount)]
+        words = [_worded(code, verdict, round_["terms"]["z_squared"]) for code in codes] or [
+            _won(verdict, amount)
+        ]
         found.append(_outcome(verdict, amount, codes, words))
     for commit in round_["commits"]:
         found.append(_outcome(commit, 0, ["not_revealed"], [_WORDS["not_revealed"]]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -14,6 +15,7 @@ import pytest
 
 import engram
 from engram import SyncChain, SyncModel
+from engram.library.connection import Connection
 from engram.library.errors import OptionInvalid, OptionUnused
 from engram.library.opening import OpeningOptions
 from engram.library.portal import Portal
@@ -216,6 +218,17 @@ def test_no_option_is_ignored(chain: SyncChain, model: SyncModel, data: Dataset)
         {"hidden": (0,)},
         {"hidden": (10**9,)},
         {"hidden": ("8",)},
+        {"hidden": "32"},
+        {"hidden": 32},
+        {"growth_limits": "classes"},
+        {"growth_limits": {"classes": "7"}},
+        {"activation": ["relu"]},
+        {"members": "bob"},
+        {"witnesses": 5},
+        {"threshold": True},
+        {"wait_for": "2"},
+        {"wait_for": -1},
+        {"model": 5},
         {"rows": 0},
         {"rows": "40"},
         {"parts": 0},
@@ -238,10 +251,72 @@ def test_no_option_is_ignored(chain: SyncChain, model: SyncModel, data: Dataset)
 def test_an_option_that_no_chain_takes_is_named_before_memory_is_taken(
     chain: SyncChain, data: Dataset, options: dict[str, object]
 ) -> None:
-    """A billion classes asked for 238 GiB; no parts were a division by zero."""
+    """A billion classes asked for 238 GiB; no parts were a division by zero; "32" was read as 3 and 2."""
     (name,) = options
     with pytest.raises(OptionInvalid, match=name):
         chain.open_round(data.features, data.labels, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": "300"},
+        {"steps": 0},
+        {"batch": 0},
+        {"learning_rate": "1"},
+        {"learning_rate": float("nan")},
+        {"neurons": -1},
+        {"seed": "a"},
+        {"epochs": 0},
+        {"patience": -1},
+        {"max_bond": "x"},
+        {"report": "print"},
+    ],
+    ids=str,
+)
+def test_an_author_is_told_which_option_is_wrong(
+    chain: SyncChain, model: SyncModel, data: Dataset, options: dict[str, object]
+) -> None:
+    (name,) = options
+    with pytest.raises(OptionInvalid, match=name):
+        chain.round().participate(data.features, data.labels, **options)  # type: ignore[arg-type]
+
+
+def test_an_option_that_is_none_takes_its_default(data: Dataset) -> None:
+    """Numbers may be those of numpy; they were refused in a word of the codec."""
+    with engram.dev_node(("alice",)) as chain:
+        opened = chain.open_round(
+            data.features,
+            data.labels,
+            hidden=np.array([8]),  # type: ignore[arg-type]
+            rows=np.int64(30),  # type: ignore[arg-type]
+            **dict.fromkeys(("seed", "windows", "members", "bounty", "activation", "classes")),  # type: ignore[arg-type]
+        )
+        assert (opened.info()["terms"]["rows"], opened.info()["terms"]["bounty"]) == (30, 0)
+        assert chain.call("model_version", id=chain.model().id)["layers"] == [64, 8]
+
+
+def test_what_names_no_model_or_version_is_refused_by_name(chain: SyncChain, model: SyncModel) -> None:
+    for act in (chain.model, chain.rounds):
+        with pytest.raises(OptionInvalid, match=rf"write \.id behind it: {model.id}"):
+            act(model)  # type: ignore[arg-type]
+    with pytest.raises(OptionInvalid, match="round is named by its id"):
+        chain.round(5)  # type: ignore[arg-type]
+    with pytest.raises(OptionInvalid, match="version is named by its number"):
+        model.pull("1")  # type: ignore[arg-type]
+    with pytest.raises(OptionInvalid, match="64 hexadecimal digits"):
+        chain.opened_round(None)  # type: ignore[arg-type]
+    with pytest.raises(OptionInvalid, match="address of a node"):
+        engram.connect(5)  # type: ignore[arg-type]
+
+
+def test_a_version_has_one_name_in_every_method(chain: SyncChain, model: SyncModel) -> None:
+    """`number` is what `model_version` called it before."""
+    for given in ({}, {"version": 1}, {"number": 1}):
+        assert chain.call("model_version", id=model.id, **given)["number"] == 1
+    assert chain.call("model_version", id=model.id, version=0)["number"] == 0
+    with pytest.raises(engram.ChainError, match="two names of one parameter"):
+        chain.call("model_version", id=model.id, version=0, number=0)
 
 
 def test_a_round_that_is_not_opened_leaves_the_wait_for_another(
@@ -285,6 +360,25 @@ def test_those_who_look_at_the_chain_are_told_the_names_of_its_accounts(chain: S
     assert names[chain.using("bob").address] == "bob"
 
 
+def test_those_who_connect_from_elsewhere_read_names_but_pay_none_of_them(
+    tmp_path: Path, data: Dataset
+) -> None:
+    """A node could call its own account bob: names that it alone gives are for texts."""
+    with engram.dev_node(("alice", "bob"), folder=tmp_path / "node") as chain:
+        Keystore(tmp_path / "node" / KEYS_DIRECTORY, "deng").create("carol", "a passphrase")
+        bob = chain.using("bob").address
+        with engram.connect(chain.url, key=engram.dev_key("alice"), data_dir=tmp_path / "bot") as reader:
+            reader.transfer("bob", 1)
+            with pytest.raises(engram.ChainError) as refused:
+                reader.transfer("carol", 1)
+            assert refused.value.code == "bad_address"
+            assert reader.account("bob").address == bob
+            opened = chain.open_round(data.features, data.labels, hidden=(8,), rows=30)
+            assert reader.model().lineage[0].name == "alice"
+            with pytest.raises(engram.ChainError, match=r"alice \(deng1"):
+                reader.using(engram.dev_key("bob")).round(opened.id).run()
+
+
 def test_without_a_key_a_chain_is_only_read(chain: SyncChain, model: SyncModel, data: Dataset) -> None:
     with engram.connect(chain.url) as reader:
         assert reader.model().id == model.id
@@ -315,6 +409,31 @@ def test_events_come_one_by_one(chain: SyncChain, model: SyncModel) -> None:
     topic, event = next(heads)
     sender.join()
     assert (topic, event["height"] > 0) == ("heads", True)
+
+
+def test_a_stream_says_when_its_node_is_there_again(tmp_path: Path) -> None:
+    """What happened meanwhile is told by no event, so a bot looks at the chain at each None."""
+    with engram.dev_node(("alice",), folder=tmp_path):
+        reader = engram.connect(data_dir=tmp_path)
+        stream = reader.subscribed("heads")
+        assert next(stream) is None
+    with reader, engram.dev_node(("alice",), folder=tmp_path) as chain:
+        assert next(stream) is None
+        head = chain.advance()
+        found = next(stream)
+        assert found is not None
+        assert (found[0], found[1]["id"]) == ("heads", head.id)
+
+
+def test_both_faces_of_a_chain_have_the_same_methods() -> None:
+    """A bot with `async` could notice that its node had started again, and one without could not."""
+    own = {*vars(Connection), "acting_client"}  # what both stand on
+    for name, method in vars(engram.AsyncChain).items():
+        if name.startswith("_") or name in own:
+            continue
+        other = getattr(SyncChain, name, None)
+        assert other is not None, name
+        assert str(inspect.signature(method)).split(" ->")[0] == str(inspect.signature(other)).split(" ->")[0]
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def _rounds_and_models(ask: Asker, scene: Scene) -> None:
     ask("model_list")
     for method in ("model_get", "model_versions", "model_scores", "model_badges", "model_reputation"):
         ask(method, {"id": model})
-    ask("model_version", {"id": model, "number": 1})
+    ask("model_version", {"id": model, "version": 1})
     ask("model_line", {"id": model, "version": 1})
     ask("model_predict", {"id": model, "rows": [HIGH, LOW], "explain": True})
     ask("model_prove", {"id": model, "version": 1, "confirmations": 1})

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import engram
+from engram.library.rows import Rows, dataset_of
+from engram.participant.errors import DatasetMismatch, EmptyDataset, FeatureOutOfRange
 from engram.participant.tables.converting import converted, save_rows
 from engram.participant.tables.errors import ValuesMissing
 from engram.participant.tables.raw import ReadOptions
@@ -40,3 +42,20 @@ def test_features_are_read_by_a_mapping_and_from_what_it_has_made(tmp_path: Path
         engram.load_data(made)
     with pytest.raises(ValuesMissing, match="have no labels"):
         converted(read(asked, ReadOptions(label="none")), None)
+
+
+@pytest.mark.parametrize("X", [[], [[]], ()], ids=str)
+def test_a_list_without_rows_is_told_as_such(X: list[int]) -> None:
+    """numpy makes floats of it, and the message was that floats must be scaled."""
+    with pytest.raises(EmptyDataset, match="no rows"):
+        dataset_of(X, [])
+    with pytest.raises(EmptyDataset, match="no rows"):
+        Rows(X, 2)
+
+
+def test_rows_without_labels_and_text_are_told_as_such() -> None:
+    with pytest.raises(DatasetMismatch, match="no labels"):
+        dataset_of([[1, 2]], [])
+    for X in ("digits", [["1", "2"]], None):
+        with pytest.raises(FeatureOutOfRange, match="no numbers"):
+            dataset_of(X, [0])  # type: ignore[arg-type]

@@ -42,13 +42,15 @@ def ended(*verdicts: dict[str, Any], status: int = RoundStatus.KEPT, **changes: 
     [
         (
             verdict("gain_not_proved", groups=(group(proves_gain=False), NO_ROWS)),
-            "its gain is not beyond chance: on the opener's 40 rows loss 0.2500 a row, the baseline's 0.5000, "
-            "which is 2.5 of the 3.0 standard errors that the round asks for",
+            "its gain is not beyond chance: on the opener's 40 rows loss 0.2500 a row, the baseline's "
+            "0.5000, which is 2.5 of the 3.0 standard errors that the round asks for",
         ),
         (
-            verdict("gain_not_proved", groups=(group(), group(proves_gain=False, loss=30 * Q24, lost=22 << 16))),
-            "its gain is not beyond chance: on the witnesses' 40 rows loss 0.7500 a row, the baseline's 0.5000: "
-            "no gain",
+            verdict(
+                "gain_not_proved", groups=(group(), group(proves_gain=False, loss=30 * Q24, lost=22 << 16))
+            ),
+            "its gain is not beyond chance: on the witnesses' 40 rows loss 0.7500 a row, the baseline's "
+            "0.5000: no gain",
         ),
         (
             verdict("forgets_old_rows", groups=(group(), group())),
