@@ -97,8 +97,8 @@ class NetworkSpec:
     """The number of features of a row."""
     classes: U16
     components: Annotated[tuple[U16, ...], Size(0, MAX_COMPONENTS)]
-    """The class of each component, or `GATE`, see `logits`. One component for each class, in order, must be
-    written as ()."""
+    """The class of each component, or 65,535 for a gate, see docs/protocol/networks.md, Gates. One component
+    for each class, in order, must be written as ()."""
     hidden: Annotated[tuple[HiddenSegment, ...], Size(0, MAX_SEGMENTS)]
     outputs: Annotated[tuple[Output, ...], Size(0, MAX_SEGMENTS)]
     """A network that has grown may have more segments than an encoded spec can list: no record holds it."""

@@ -83,7 +83,8 @@ class GrowUpdate:
     """Sources of the new output segments."""
     tensors: Tensors = ()
     halves: Annotated[tuple[Half, ...], Size(0, 2)] = ()
-    """The halves of a union, authors ascending; () of any other growth. See `rounds.union`."""
+    """The halves of a union, authors ascending; () of any other growth. See docs/protocol/rounds.md, Joint
+    growth."""
     statistics: Hash = ZERO_HASH
     """Content id of the statistics from which the author has made the growth; zero if none are named. The
     chain knows the name alone."""

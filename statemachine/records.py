@@ -249,7 +249,7 @@ class Model:
     id: Hash
     founder: Address
     policy: U8
-    """`nn.growth.Policy`: what growth may do to the logits of old classes."""
+    """What growth may do to the logits of old classes, see docs/protocol/networks.md, Growth."""
     loss_kind: U8
     threshold_ppm: U32
     """τ: the model freezes once a version's mean sealed loss is at most τ · ln(classes) / 10^6, and no growth
@@ -321,7 +321,7 @@ class Version:
     parent: Hash
     """Parameters root of the version before it; zero for version 0."""
     root: Hash
-    """Parameters root of its network, see `additions`."""
+    """Parameters root of its network, see docs/protocol/networks.md, The parameters root."""
     added: TrainUpdate | GrowUpdate | Inherited
     """What its author brought, without the tensors that travelled."""
     author: Address

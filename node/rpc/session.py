@@ -83,6 +83,10 @@ class EventSession:
         """Send the events of topics from now on, each as a notification `subscription` with `params`
         {subscription, topic, result}. A connection hears a topic by one subscription only. A client that
         reads too slowly is disconnected with status 1008.
+
+        Events of the time without a connection are not sent later. So subscribe first, also after each
+        reconnection, and then ask for the present state, such as `chain_head`, `round_list`, `model_list` and
+        `tx_status` give it.
         """
         if not topics or not set(topics) <= set(TOPICS):
             raise RpcFault(

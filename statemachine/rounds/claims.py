@@ -84,7 +84,7 @@ class ClaimedChunk:
     """A chunk of claimed rows, and the proof that the author has claimed it."""
 
     part: U16
-    """Its part's number in `claimed_parts`."""
+    """Its part's number among the claimed parts."""
     rows: Annotated[bytes, Size(1, _MAX_CHUNK_BYTES)]
     """The claimed rows."""
     proof: ListProof

@@ -76,7 +76,7 @@ class RoundTerms:
     witness_fee: U64
     """What each witness gets out of the bounty when their part opens."""
     z_squared: U16
-    """z²: how far above chance a gain must be, see `judging`."""
+    """z²: a gain must be at least z times its own scatter, see docs/protocol/rounds.md, 7."""
     nonce_hash: Hash
     """Tagged hash of the nonce that the first reveal_part discloses."""
     witnesses: Witnesses = ()
@@ -317,7 +317,7 @@ class Claim:
     """What the author of a candidate has claimed about its scores; of a model with `ClaimTerms` only."""
 
     roots: Annotated[tuple[Hash, ...], Size(0, 272)]
-    """By `claims.claimed_parts`: roots of the lists of chunks of claimed rows; zero where there are none."""
+    """Roots of the lists of chunks of claimed rows, one for each claimed part; zero where there are none."""
     last: U64
     """Tick of the last claim."""
     status: U8 = 0
@@ -348,7 +348,8 @@ class Candidate:
     sent_tensor_bytes: U64
     """Bytes of the tensors that were sent with it; what was on the chain already does not count."""
     scored: Annotated[bytes, Size(0, 64)] = b""
-    """A bitmap of the parts on which it has been scored, see `candidates.parts_to_score`."""
+    """A bitmap of the parts on which it has been scored: the unseen parts in the order in which they opened,
+    then in GROW the retention parts of the model."""
     groups: Annotated[tuple[GroupScore, ...], Size(2, 2)] = (GroupScore(), GroupScore())
     """The opener with the witnesses of old classes; all other witnesses."""
     correct: U32 = 0

@@ -48,7 +48,7 @@ class DisputeClaim:
     author: Address
     """Author of the candidate; epoch and author together name it."""
     subject: Hash
-    """What the challenger has recomputed, see `claims.subject_of`."""
+    """What the challenger has recomputed, see docs/protocol/claims.md, dispute_claim."""
     chunk: ClaimedChunk
 
     def check(self, rules: Rules) -> None:

@@ -77,8 +77,8 @@ class RevealUpdate:
     salt: Hash
     update: Update
     claimed: Annotated[Blob, Trailing()] = b""
-    """On a model with `ClaimTerms`, the head and the claimed rows of the validation parts, see `claims`; else
-    nothing.
+    """On a model with `ClaimTerms`, the head and the claimed rows of the validation parts, see
+    docs/protocol/claims.md; else nothing.
     """
 
     def check(self, rules: Rules) -> None:

@@ -52,7 +52,8 @@ from engram.statemachine.transaction import Cost, Outcome
 
 @dataclass(frozen=True)
 class ScoreUpdate:
-    """Asks for the scores of one candidate on the parts with these numbers, see `parts_to_score`."""
+    """Asks for the scores of one candidate on the parts with these numbers: the unseen parts in the order in
+    which they opened, then in GROW the retention parts of the model."""
 
     KIND: ClassVar[int] = 22
     NAME: ClassVar[str] = "score_update"
@@ -63,8 +64,8 @@ class ScoreUpdate:
     parts: Annotated[tuple[U16, ...], Size(1, 272)]
     """Numbers of parts, ascending."""
     claimed: Annotated[Blob, Trailing()] = b""
-    """On a model with `ClaimTerms`, the head and the claimed rows of these parts, see `claims`; else
-    nothing.
+    """On a model with `ClaimTerms`, the head and the claimed rows of these parts, see
+    docs/protocol/claims.md; else nothing.
     """
 
     def check(self, rules: Rules) -> None:

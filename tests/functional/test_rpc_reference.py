@@ -23,10 +23,11 @@ from engram.node.rpc.results.units import UNITS
 from tests.support.cli import Shell
 from tests.support.dev_node import address_of, served_shell
 from tests.support.faults import inputs
+from tests.support.rpc_examples import EVENTS, record, record_events
 from tests.support.rpc_examples import FILE as EXAMPLES
-from tests.support.rpc_examples import record
-from tests.support.rpc_page import page
+from tests.support.rpc_page import page, slug
 from tests.support.rpc_reference import FILE, PAGE, reference
+from tests.support.rpc_shown import shown_value
 
 pytestmark = pytest.mark.xdist_group("rpc_reference")
 NOWHERE = "00" * 32
@@ -261,6 +262,39 @@ def test_examples_are_recorded_on_nodes_and_name_no_folder_of_theirs() -> None:
         name: set(each["params"]) for name, each in kept.items()
     }
     assert tempfile.gettempdir() + "/" not in json.dumps(found)
+
+
+def test_every_topic_has_a_message_of_the_form_that_it_says(document: dict[str, Any]) -> None:
+    """A client's author saw no event before the first one came."""
+    kept, found = json.loads(EVENTS.read_text()), record_events()
+    assert kept.keys() == found.keys() == {topic["name"] for topic in document["x-topics"]}
+    for topic in document["x-topics"]:
+        for message in (kept[topic["name"]], found[topic["name"]]):
+            assert message.keys() == {"jsonrpc", "method", "params"}
+            assert (message["method"], message["params"]["topic"]) == ("subscription", topic["name"])
+            assert holds(message["params"]["result"], topic["schema"], document), topic["name"]
+
+
+def test_every_link_of_the_reference_leads_to_one_heading() -> None:
+    """4,000 lines had no table of contents, and the name of an object did not lead to it."""
+    text = FILE.read_text()
+    headings = [slug(line.lstrip("# ")) for line in text.splitlines() if line.startswith("#")]
+    assert len(set(headings)) == len(headings), "no two headings have one anchor"
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert {link[1:] for link in links if link.startswith("#")} <= set(headings)
+    outside = {link for link in links if not link.startswith("#")}
+    assert all((FILE.parent / link).is_file() for link in outside)
+    assert len(links) > 300
+    told = [line for line in text.splitlines() if line.startswith("| `") and re.search(r"[Ss]ee `", line)]
+    assert told == [], "no text sends a client's author into the code"
+
+
+def test_no_example_hides_fields(document: dict[str, Any]) -> None:
+    """Lines were cut off in the middle of an object, so its form could not be seen."""
+    value = {"first": [{"a": "x" * 80, "b": [1, 2]}] * 9, "last": {f"field {n}": "y" * 80 for n in range(60)}}
+    told = "\n".join(shown_value(value))
+    assert all(f'"field {n}"' in told for n in range(60))
+    assert told.count('"a"') == 1
 
 
 def test_no_bare_integer_of_a_reply_is_beyond_what_javascript_holds(shell: Shell) -> None:

@@ -1,7 +1,7 @@
-"""Records an example of every RPC method on real nodes: `python -m tests.support.rpc_examples`.
+"""Records an example of every RPC method and topic on real nodes: `python -m tests.support.rpc_examples`.
 
-It writes docs/rpc/examples.json, of which `rpc_reference` prints the beginning of each. Every answer is what
-a node has sent, unchanged, but for the folder of its data, in whose place another one stands, and for
+It writes docs/rpc/examples.json and events.json, which `rpc_reference` prints. Every answer and message is
+what a node has sent, unchanged, but for the folder of its data, in whose place another one stands, and for
 `rpc.discover` and `rpc_methods`, of which a few methods stand for all.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,9 @@ from engram.library.nodes import dev_node
 from engram.node.config import Config
 from engram.node.datadir import find_run_info
 from engram.node.node import Node
+from engram.node.rpc.events import TOPICS
 from engram.node.threaded import running_node
+from engram.participant.datasets import load
 from engram.primitives.codec import encode
 from engram.primitives.keys import PrivateKey
 from engram.statemachine.records import Model
@@ -39,6 +41,8 @@ from tests.support.rpc_shapes import result_types, validator
 from tests.support.source_tree import ROOT
 
 FILE: Final = ROOT / "docs/rpc/examples.json"
+EVENTS: Final = ROOT / "docs/rpc/events.json"
+"""A message of each topic."""
 FOLDER: Final = "/home/me/engram"
 """What stands in the examples for the folder of the node's data."""
 SHOWN_METHODS: Final = 2
@@ -225,14 +229,62 @@ def _development(ask: Asker) -> None:
     ask("miner_muster", {"programs": 2})
 
 
+def record_events() -> dict[str, Json]:
+    """A message of every topic, as a client gets it: what comes first when a model is founded, a program asks
+    for a muster and a peer connects.
+    """
+    data = load("digits").of_classes(range(2))
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        with dev_node(("alice",), folder=_made(place / "dev")) as chain:
+            other = Config(data_dir=_made(place / "other"), rpc_port=0, p2p_port=0)
+            with running_node(other, chain.spec()) as node:
+                assert node.info is not None
+                peer = f"127.0.0.1:{node.info.p2p_port}"
+
+                def act() -> None:
+                    Asker(place / "dev", {})("peer_add", {"address": peer})
+                    chain.open_round(data.features, data.labels, hidden=(8,), wait_for=2)
+
+                return asyncio.run(_messages(chain.url, act))
+
+
+async def _messages(url: str, act: Callable[[], None]) -> dict[str, Json]:
+    """The first message of every topic that comes from a node while somebody acts."""
+    found: dict[str, Json] = {}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(url.replace("http", "ws", 1).rstrip("/") + "/ws") as socket,
+    ):
+        params = {"topics": list(TOPICS)}
+        await socket.send_json({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": params})
+        await socket.receive()
+        acting = asyncio.create_task(asyncio.to_thread(act))
+        while found.keys() != set(TOPICS):
+            message: Json = json.loads((await socket.receive()).data)
+            found.setdefault(message["params"]["topic"], message)
+        await acting
+    return {name: found[name] for name in TOPICS}
+
+
 def main() -> None:
     """Writes the examples. One that was recorded before stays while answers still have its form."""
+    _write_events()
     kept: dict[str, Json] = json.loads(FILE.read_text()) if FILE.exists() else {}
     found = {
         name: kept[name] if name in kept and _is_alike(name, kept[name], fresh) else fresh
         for name, fresh in record().items()
     }
     FILE.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_events() -> None:
+    kept: dict[str, Json] = json.loads(EVENTS.read_text()) if EVENTS.exists() else {}
+    alike = kept.keys() == set(TOPICS) and all(
+        validator(f"topic {name}").is_valid(message["params"]["result"]) for name, message in kept.items()
+    )
+    if not alike:
+        EVENTS.write_text(json.dumps(record_events(), indent=1) + "\n")
 
 
 def _is_alike(name: str, old: Json, fresh: Json) -> bool:

@@ -1,7 +1,7 @@
 """Turns the RPC reference into one static HTML page, which needs no network and no script.
 
-It knows the Markdown that `rpc_reference` writes: headings, paragraphs, tables, indented blocks, code and
-emphasis.
+It knows the Markdown that `rpc_reference` writes: headings, paragraphs, tables, indented blocks, code, links
+and emphasis.
 """
 
 from __future__ import annotations
@@ -48,11 +48,13 @@ def page(reference: str) -> str:
                 text = "\n".join(lines)
                 body.append(f"<p>{_inline(text)}</p>")
     title = _inline(contents[0][1])
+    places = {slug(text): _anchor(text) for _, text in contents}
+    content = re.sub(r'href="#([^"]*)"', lambda link: f'href="#{places[link[1]]}"', "\n".join(body))
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<nav>\n{_navigation(contents[1:])}\n</nav>\n<main>\n"
-        + "\n".join(body)
+        + content
         + "\n</main>\n</body>\n</html>\n"
     )
 
@@ -92,7 +94,14 @@ def _anchor(text: str) -> str:
     return re.sub(r"[^\w.]+", "-", name)
 
 
+def slug(text: str) -> str:
+    """Where a link to a heading leads in Markdown, as GitHub and MkDocs make it."""
+    return re.sub(r"[^\w\- ]", "", text).strip().lower().replace(" ", "-")
+
+
 def _inline(text: str) -> str:
-    """Code and emphasis within a line."""
+    """Code, emphasis and links within a line. A link to another page is its text: this page stands alone."""
     escaped = re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text, quote=False))
+    escaped = re.sub(r"\[([^\]]+)\]\((#[^)]+)\)", r'<a href="\2">\1</a>', escaped)
+    escaped = re.sub(r"\[([^\]]+)\]\([^)#]+\)", r"\1", escaped)
     return re.sub(r"\*([^*]+)\*", r"<em>\1</em>", escaped)

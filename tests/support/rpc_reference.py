@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +17,10 @@ from engram.node.rpc.parameters import ID as PARAMETER_ID
 from engram.node.rpc.results.schemas import ADDRESS, CODE, HEX, ID
 from engram.node.threaded import running_node
 from tests.support.dev_node import dev_spec
+from tests.support.rpc_examples import EVENTS
 from tests.support.rpc_examples import FILE as EXAMPLES
-from tests.support.rpc_page import page
-from tests.support.rpc_shown import shown
+from tests.support.rpc_page import page, slug
+from tests.support.rpc_shown import shown, shown_value
 from tests.support.source_tree import ROOT
 
 FILE: Final = ROOT / "docs/rpc/reference.md"
@@ -32,18 +35,20 @@ to topics. Methods marked *admin* need the header `Authorization: Bearer TOKEN` 
 `rpc.token` of the data directory. An id is 64 hexadecimal digits; a parameter that is one takes no other
 length. Ids and bytes are hexadecimal text; amounts are sparks, of which a coin has
 100,000,000. Kinds, statuses and policies are numbers in records of the chain, and words in the events of
-topics. What a method gives is described under it; the objects of which it consists stand at the end, each
+topics. Epochs, parts and chunks of a round count from 0, and epochs from 1 in texts for people such as `why`.
+What a method gives is described under it; the objects of which it consists stand at the end, each
 with its fields, their types and units, and what they mean. The served document has the same as JSON Schemas.
 The examples are answers of real nodes, recorded by `python -m tests.support.rpc_examples`: `params` is what a
 request had, where it had any. Here long texts and lists are cut, which `…` shows; `docs/rpc/examples.json`
-has them whole.
+and `docs/rpc/events.json` have them whole.
 
     curl -s http://127.0.0.1:8645/ -H 'Content-Type: application/json' \\
       -d '{"jsonrpc": "2.0", "id": 1, "method": "chain_header", "params": {"height": 0}}'
 
 Over a WebSocket, a client sends the same requests as messages. This Python program, which needs aiohttp,
-subscribes to two topics and prints what comes: first the reply, then one message for each event. In a
-program that has Engram, `chain.events` does this (`docs/library.md`).
+subscribes to two topics and prints what comes: first the reply, then one message for each event. Under
+[Topics](#topics) stands a message of each. In a program that has Engram, `chain.subscribed` does this
+(`docs/library.md`).
 
     import asyncio, aiohttp
     async def main():
@@ -82,6 +87,10 @@ refused with 403. The exception is the explorer, the page that the node serves a
 origin it may open the WebSocket, where it can call whatever changes nothing.
 """
 _WIDTH: Final = 140
+_TITLE: Final = "Methods: "
+_INTEGERS: Final = "Integers as decimal text"
+_NAME: Final = re.compile(r"`([A-Z]\w+)(?:\.\w+)?`")
+_CHAPTER: Final = re.compile(r"(docs/protocol/(\w+\.md))")
 _FORMS: Final = {
     DECIMAL_PATTERN: "decimal text",
     ID.pattern: "id",
@@ -110,22 +119,28 @@ def served() -> dict[str, Any]:
 
 def reference(document: dict[str, Any]) -> str:
     """The reference as Markdown, with the examples that `rpc_examples` has recorded."""
-    parts, examples = [_HEAD], json.loads(EXAMPLES.read_text())
-    groups = sorted({_group(each) for each in document["methods"]})
-    for group in groups:
-        parts.append(f"## {group}\n")
-        parts += [
-            _method(each, examples[each["name"]]) for each in document["methods"] if _group(each) == group
-        ]
+    examples, events = json.loads(EXAMPLES.read_text()), json.loads(EVENTS.read_text())
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for each in document["methods"]:
+        grouped.setdefault(_group(each), []).append(each)
+    title, rest = _HEAD.split("\n\nRequests are", 1)
+    parts = [f"{title}\n", *_contents(grouped), f"Requests are{rest}"]
+    for group, methods in sorted(grouped.items()):
+        parts.append(f"## {_TITLE}{group}\n")
+        parts += [_method(each, examples[each["name"]]) for each in methods]
     parts.append("## Topics\n\n| topic | events | |\n|---|---|---|")
     parts += [
         f"| `{topic['name']}` | {_type(topic['schema'])} | {topic['description']} |"
         for topic in document["x-topics"]
     ]
-    parts += ["\n## Integers as decimal text\n", *_wrapped(_decimals(document))]
+    parts.append("\nOne message of each, as a client has got it:\n")
+    for topic in document["x-topics"]:
+        parts += [*shown_value(events[topic["name"]]), ""]
+    parts += [f"## {_INTEGERS}\n", *_wrapped(_decimals(document))]
     parts.append(f"\n## Objects\n\n{_OBJECTS}\n")
     schemas = document["components"]["schemas"]
-    parts += [_object(name, schema) for name, schema in schemas.items() if name not in _OTHER]
+    objects = schemas.keys() - set(_OTHER)
+    parts += [_object(name, schema, objects) for name, schema in schemas.items() if name in objects]
     parts.append("\n## Errors\n\n| number | meaning |\n|---|---|")
     parts += [f"| {each['code']} | {each['message']} |" for each in document["components"]["errors"].values()]
     codes = document["components"]["schemas"]["Refusal"]["properties"]["code"]["anyOf"][0]["enum"]
@@ -136,6 +151,16 @@ def reference(document: dict[str, Any]) -> str:
     parts.append("`missing_round`, and `got` is the key of the record. All other codes are:\n")
     parts += _wrapped(", ".join(f"`{code}`" for code in codes) + ".")
     return "\n".join(parts) + "\n"
+
+
+def _contents(grouped: Mapping[str, Sequence[dict[str, Any]]]) -> list[str]:
+    """A table of all methods, each with the way to it."""
+    lines = ["| group | methods |", "|---|---|"]
+    for group, methods in sorted(grouped.items()):
+        links = ", ".join(f"[{each['name']}](#{slug(_heading(each))})" for each in methods)
+        lines.append(f"| [{group}](#{slug(_TITLE + group)}) | {links} |")
+    rest = ", ".join(f"[{title}](#{slug(title)})" for title in ("Topics", _INTEGERS, "Objects", "Errors"))
+    return [*lines, "", f"Then follow {rest}.\n"]
 
 
 def _decimals(document: dict[str, Any]) -> str:
@@ -154,9 +179,12 @@ def _group(method: dict[str, Any]) -> str:
     return "WebSocket" if "x-transport" in method else name.replace(".", "_").partition("_")[0]
 
 
+def _heading(method: dict[str, Any]) -> str:
+    return f"{method['name']}{' *(admin)*' if method['x-admin'] else ''}"
+
+
 def _method(method: dict[str, Any], example: dict[str, Any]) -> str:
-    admin = " *(admin)*" if method["x-admin"] else ""
-    lines = [f"### {method['name']}{admin}\n"]
+    lines = [f"### {_heading(method)}\n"]
     for paragraph in method["description"].split("\n\n"):
         lines += [*_wrapped(paragraph), ""]
     if method["params"]:
@@ -172,7 +200,8 @@ def _method(method: dict[str, Any], example: dict[str, Any]) -> str:
 def _type(schema: dict[str, Any]) -> str:
     """A schema in words; objects by their names."""
     if "$ref" in schema:
-        return f"`{schema['$ref'].rpartition('/')[2]}`"
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[`{name}`](#{slug(name)})"
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(map(_type, schema["anyOf"])))
     if "prefixItems" in schema:
@@ -184,7 +213,7 @@ def _type(schema: dict[str, Any]) -> str:
     if "items" in schema:
         item, text = _type(schema["items"]), f"{text}{_how_many(schema)}"
         joined = " of" if text == "array" else ""
-        named = item.startswith("`") or " or " in item
+        named = item.startswith(("`", "[`")) or " or " in item
         return f"{text}{joined} {item if named else _plural(item)}"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"{text} of {_plural(_type(schema['additionalProperties']))} by names"
@@ -219,15 +248,15 @@ def _plural(text: str) -> str:
     return f"{word}{'' if word.endswith('text') or '`' in word else 's'}{mark}{rest}"
 
 
-def _object(name: str, schema: dict[str, Any]) -> str:
+def _object(name: str, schema: dict[str, Any], objects: Collection[str]) -> str:
     """An object of results: its fields as a table."""
-    lines = [f"### {name}\n", *_wrapped(schema["description"]), ""]
+    lines = [f"### {name}\n", *_wrapped(_linked(schema["description"], objects)), ""]
     if schema["properties"]:
         lines += ["| field | type | |", "|---|---|---|"]
     for field, told in schema["properties"].items():
         words = [] if field in schema["required"] else ["*may be missing*"]
         if "description" in told and told["description"] not in _SAID:
-            words.append(told["description"].replace("|", "/").replace("*", "·"))
+            words.append(_linked(told["description"].replace("|", "/").replace("*", "·"), objects))
         lines.append(f"| `{field}` | {_type(told)} | {'; '.join(words)} |")
     return "\n".join([*lines, ""])
 
@@ -241,6 +270,15 @@ def _wrapped(text: str) -> list[str]:
         else:
             line = f"{line} {word}".strip()
     return [*lines, line]
+
+
+def _linked(text: str, objects: Collection[str]) -> str:
+    """A text of the document in which chapters of the protocol and names of objects are links."""
+
+    def linked(found: re.Match[str]) -> str:
+        return f"[{found[0]}](#{slug(found[1])})" if found[1] in objects else found[0]
+
+    return _NAME.sub(linked, _CHAPTER.sub(r"[\1](../protocol/\2)", text))
 
 
 def main() -> None:

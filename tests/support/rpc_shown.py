@@ -8,29 +8,38 @@ from typing import Any, Final
 WIDTH: Final = 110
 LONGEST: Final = 72
 """Letters of a text; an id is shorter."""
-MOST_ITEMS: Final = 2
 MOST_LINES: Final = 36
+_CUTS: Final = ((2, LONGEST), (1, LONGEST), (1, 24))
+"""Items of a list and letters of a text that are shown: the first of these with which it has not too many
+lines. What is still longer is shown all the same: a reader needs the whole form.
+"""
 
 
 def shown(example: dict[str, Any]) -> list[str]:
     """The request's params, if it has any, and the result, as lines of a code block."""
-    params = _lines(_cut(example["params"]), 4) if example["params"] else []
-    result = _lines(_cut(example["result"]), 4)
-    if len(result) > MOST_LINES:
-        result = [*result[: MOST_LINES - 1], "    …"]
-    return [*(["    params"] if params else []), *params, "    result", *result]
+    params = shown_value(example["params"]) if example["params"] else []
+    return [*(["    params"] if params else []), *params, "    result", *shown_value(example["result"])]
 
 
-def _cut(value: Any) -> Any:
+def shown_value(value: Any) -> list[str]:
+    """A JSON value as lines of a code block, to its last field."""
+    for items, letters in _CUTS:
+        lines = _lines(_cut(value, items, letters), 4)
+        if len(lines) <= MOST_LINES:
+            break
+    return lines
+
+
+def _cut(value: Any, items: int, letters: int) -> Any:
     match value:
-        case str() if len(value) > LONGEST:
-            return f"{value[:LONGEST]}…"
+        case str() if len(value) > letters:
+            return f"{value[:letters]}…"
         case dict():
-            return {name: _cut(item) for name, item in value.items()}
-        case list() if len(value) > MOST_ITEMS and any(isinstance(item, dict | list | str) for item in value):
-            return [*map(_cut, value[:MOST_ITEMS]), "…"]
+            return {name: _cut(item, items, letters) for name, item in value.items()}
+        case list() if len(value) > items and any(isinstance(item, dict | list | str) for item in value):
+            return [*(_cut(item, items, letters) for item in value[:items]), "…"]
         case list():
-            return [_cut(item) for item in value]
+            return [_cut(item, items, letters) for item in value]
         case _:
             return value
 

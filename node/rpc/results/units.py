@@ -20,6 +20,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "in units of 2^-32 nat^2": "squares",
     "millionths": "lost_cap_ppm lost_ppm points retention_delta_ppm retention_epsilon_ppm threshold_ppm",
     SHARE: "probability",
+    "counted from 0": "epoch winner_epoch",
     "multiply-accumulate operations": "macs macs_per_row macs_per_spark max_block_macs max_macs_per_row "
     "max_update_macs",
     "expected hash attempts": "work",
