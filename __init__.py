@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engram.library.rounds import AsyncRound as AsyncRound
     from engram.library.rows import load_data as load_data
     from engram.library.rows import load_features as load_features
+    from engram.library.rows import without_repeats as without_repeats
     from engram.library.sync import SyncChain as SyncChain
     from engram.library.sync import SyncModel as SyncModel
     from engram.library.sync import SyncRound as SyncRound
@@ -52,6 +53,7 @@ _HOMES = {
     "load_features": ("engram.library.rows", "load_features"),
     "localnet": ("engram.library.nodes", "localnet"),
     "verify": ("engram.library.verifying", "verify"),
+    "without_repeats": ("engram.library.rows", "without_repeats"),
 }
 """Where each name of the library stands. It is imported when it is first used, so `import engram` is fast."""
 

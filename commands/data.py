@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ from engram.commands.support.files import check_free, output_option
 from engram.commands.support.options import Group, json_flag, refuse_given
 from engram.commands.support.param_types import RealNumber
 from engram.commands.support.reading import layout_of, mapping_option, with_layout
+from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ HOW: Final = {
 SCALES: Final = ("auto", "columns", "all", "none")
 MISSING: Final = ("refuse", "drop", "mean")
 """As in `tables/mapping.py`: written out, so that help needs no numpy."""
+NOT_SHOWN: Final = ("warnings", "channels", "reveals", "repeats_dropped")
+REPEATED: Final = ("keep", "drop")
 
 
 @click.group(
@@ -82,14 +86,14 @@ def check(file: Path, mapping: Path | None, as_json: bool, **options: Any) -> No
 @command.command(
     "convert",
     example="engram data convert mine.csv -o mine.npz\n"
-    "engram data convert mine.csv --label first --missing drop -o mine.npz\n"
+    "engram data convert mine.csv --label first --missing drop --repeated drop -o mine.npz\n"
     "engram data convert more.csv --mapping mine.mapping.json --extend -o more.npz",
     sections={
         "How the file is read": (
             *("label", "header", "delimiter", "decimal"),
             *("size", "grey", "channels", "drop", "test_rows"),
         ),
-        "How rows are made": ("mapping", "extend", "scale", "margin", "missing"),
+        "How rows are made": ("mapping", "extend", "scale", "margin", "missing", "repeated"),
         "Output": ("output", "force", "as_json", "help"),
     },
 )
@@ -124,6 +128,14 @@ def check(file: Path, mapping: Path | None, as_json: bool, **options: Any) -> No
     help="What becomes of rows that lack values. drop: they are left out; mean: the mean of the column "
     "stands for the value. A row without a label is left out in both cases.",
 )
+@click.option(
+    "--repeated",
+    type=click.Choice(REPEATED),
+    default="keep",
+    show_default=True,
+    help="What becomes of rows that equal an earlier one, label and all, once they are converted. drop: they "
+    "are left out.",
+)
 @json_flag
 def convert(
     file: Path,
@@ -134,6 +146,7 @@ def convert(
     scale: str,
     margin: float,
     missing: str,
+    repeated: str,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -169,13 +182,17 @@ def convert(
     known = None if mapping is None else load_mapping(mapping)
     layout = layout_of(options, as_json=as_json)
     table = _read(file, layout if known is None else known.options(layout))
-    done = converted(table, known, scale=scale, missing=missing, margin=margin, extend=extend)
+    done = converted(
+        table, known, scale=scale, missing=missing, margin=margin, extend=extend, repeated=repeated
+    )
     save_rows(output, done.rows)
     done.mapping.save(beside)
     session = CommandSession(as_json=as_json)
     facts = revealed(done.mapping)
     result = {"file": str(output), "mapping": str(beside), "reveals": facts, **done.to_json()}
-    shown = {name: value for name, value in result.items() if name not in ("warnings", "channels", "reveals")}
+    shown = {name: value for name, value in result.items() if name not in NOT_SHOWN}
+    if repeated == "drop":
+        shown["repeats dropped"] = result["repeats_dropped"]
     words = {**_classes(done.mapping), **_channels(result["channels"], done.mapping.channels)}
     session.show(result, {**shown, **words}.items())
     if facts:
@@ -186,6 +203,36 @@ def convert(
     if not done.labelled:
         session.note("the rows have no labels: a model can be asked about them, and a round cannot use them")
     _warn(session, done.warnings)
+
+
+@command.command(
+    "rows",
+    example="engram data rows --data digits --share 2/3\n"
+    "engram data rows --data mine.npz --share 1/2 --take-classes 0-2 --json",
+)
+@with_selection()
+@json_flag
+def rows(as_json: bool, **options: Any) -> None:
+    """Say which rows of a data set a share holds, by their numbers.
+
+    Rows count from 0 in the order of the file, as for `engram model predict --first`. The options are those
+    of `engram round open` and `engram participate`, which take these rows: so one sees whether a row may have
+    taught a model.
+    """
+    selection = selection_of(options)
+    asked = selection.asked(0)
+    name = selection.class_names()
+    held = Counter(label for label in asked.labels if label is not None)
+    session = CommandSession(as_json=as_json)
+    labels = {name(label): held[label] for label in sorted(held)}
+    result = {"data": selection.source, "count": len(asked.rows), "labels": labels, "rows": list(asked.rows)}
+    fields = {
+        "data": selection.source,
+        "count": len(asked.rows),
+        "labels": ", ".join(f"{label}: {count}" for label, count in list(labels.items())[:SHOWN]),
+        "rows": " ".join(map(str, asked.rows)),
+    }
+    session.show(result, fields.items())
 
 
 def _read(file: Path, layout: ReadOptions) -> RawTable:

@@ -140,7 +140,7 @@ class Connection:
         try:
             yield
         except Exception as error:
-            name_in(error, (await self.people()).names)
+            name_in(error, await self.people())
             raise
 
     async def address_of(self, account: str | PrivateKey) -> str:

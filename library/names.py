@@ -17,6 +17,9 @@ from typing import Any, Final
 from engram.primitives.errors import ChainError
 
 _ADDRESS: Final = re.compile(r"\b[a-z]{1,16}1[02-9ac-hj-np-z]{38}\b")
+ACCOUNT_BYTES: Final = 20
+_ACCOUNT: Final = re.compile(rf"[0-9a-f]{{{2 * ACCOUNT_BYTES}}}")
+"""An account as a node's errors write it; ids have more digits."""
 SHOWN: Final = 12
 """Letters of an address that stand beside its name."""
 NOBODY: Final = "nobody"
@@ -112,16 +115,49 @@ class Names:
         return found[0] if name is None else f"{name} ({found[0][:SHOWN]}…)"
 
 
-def name_in(error: BaseException, names: Names) -> None:
+def name_in(error: BaseException, people: People) -> None:
     """Puts names in place of the known addresses in the text of an error, and of those that it groups.
 
-    What an error has `expected` and `got` stays as it is, for programs.
+    Accounts that were expected or found are read as addresses. What an error has `expected` and `got` stays
+    as it is, for programs.
     """
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
-            name_in(each, names)
+            name_in(each, people)
     elif isinstance(error, ChainError):
+        names = people.names
         error.message = names.for_people(error.message)
+        error.read = (_readable(error.expected, people), _readable(error.got, people))
+
+
+def tells_accounts(error: BaseException) -> bool:
+    """Whether an error expected or found accounts, as bytes or digits, which `name_in` makes addresses."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(tells_accounts(each) for each in error.exceptions)
+    return isinstance(error, ChainError) and (_has_account(error.expected) or _has_account(error.got))
+
+
+def _has_account(fact: object) -> bool:
+    if isinstance(fact, list | tuple):
+        return any(_has_account(item) for item in fact)
+    if isinstance(fact, bytes):
+        return len(fact) == ACCOUNT_BYTES
+    return isinstance(fact, str) and _ACCOUNT.fullmatch(fact) is not None
+
+
+def _readable(fact: object, people: People) -> object:
+    """A fact of an error, in which the 20 bytes of an account are its address, with its name."""
+    match fact:
+        case list() | tuple() if _has_account(fact):
+            return [_readable(item, people) for item in fact]
+        case str() if _ACCOUNT.fullmatch(fact):
+            return people.read(people.address(bytes.fromhex(fact)))
+        case bytes() if len(fact) == ACCOUNT_BYTES:
+            return people.read(people.address(fact))
+        case str():
+            return people.read(fact)
+        case _:
+            return fact
 
 
 NO_PEOPLE: Final = People()

@@ -22,6 +22,7 @@ from engram.participant.errors import (
 )
 from engram.participant.tables.errors import ValuesMissing
 from engram.participant.tables.raw import ReadOptions
+from engram.participant.tables.repeats import distinct
 
 CHUNK_VALUES: Final = 2**22
 """A chunk holds at most so many features and logits together, or one row."""
@@ -60,6 +61,26 @@ def load_features(
     """
     path = None if mapping is None else Path(mapping)
     return load_questions(str(source), ReadOptions(label=label), path).features
+
+
+def without_repeats(X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """X and y without the rows that equal an earlier row, label and all; the others keep their order.
+
+    `chain.open_round(*engram.without_repeats(X, y))` opens a round with rows of a stream, which may repeat.
+    Rows with equal values and different labels stay, one of each label. X: (rows, …) of numbers, y: (rows,).
+    Raises `DatasetMismatch` if there are not as many labels as rows.
+    """
+    values, labels = np.asarray(X), np.asarray(y)
+    if values.ndim < 2 or values.dtype.kind == "O" or labels.shape != values.shape[:1]:
+        raise DatasetMismatch(
+            "X has no rows of numbers, or y has not one label for each",
+            expected=values.shape[:1],
+            got=labels.shape,
+        )
+    if not len(values):
+        return values, labels
+    kept = distinct(values.reshape(len(values), -1), labels)
+    return values[kept], labels[kept]
 
 
 class Rows:

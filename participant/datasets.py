@@ -78,10 +78,15 @@ class Dataset:
 
     def interleaved(self) -> Dataset:
         """The same rows in an order that spreads the rows of every class as evenly as possible."""
-        order = np.argsort(self.labels, kind="stable")
-        sizes = np.bincount(self.labels)
-        spread = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes if size])
-        return self.take(order[np.argsort(spread, kind="stable")])
+        return self.take(spread_places(self.labels))
+
+
+def spread_places(labels: npt.NDArray[np.uint16]) -> npt.NDArray[np.int64]:
+    """The places of rows with these labels, in an order that spreads the rows of every class evenly."""
+    order = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels)
+    spread = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes if size])
+    return order[np.argsort(spread, kind="stable")]
 
 
 def concatenate(sets: Sequence[Dataset]) -> Dataset:

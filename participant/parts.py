@@ -17,7 +17,7 @@ import numpy.typing as npt
 from engram.nn.data import parse_part, part_bytes, part_commitment
 from engram.node.errors import FileDamaged, NotAFile
 from engram.node.files import read_plain, write_private
-from engram.participant.datasets import Dataset
+from engram.participant.datasets import Dataset, spread_places
 from engram.participant.errors import NotEnoughRows, SecretsInvalid, SecretsNotFound
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
@@ -100,9 +100,14 @@ def deal(data: Dataset, count: int, rows: int) -> list[Dataset]:
 
     Each set gets about the same number of rows of every class. Rows that are left over are dropped.
     """
-    taken = data.interleaved().take(np.arange(count * rows))
-    cards = np.argsort(taken.labels, kind="stable")
-    return [taken.take(cards[start::count]) for start in range(count)]
+    return [data.take(places) for places in deal_places(data.labels, count, rows)]
+
+
+def deal_places(labels: npt.NDArray[np.uint16], count: int, rows: int) -> list[npt.NDArray[np.int64]]:
+    """The places of the rows that `deal` deals, of rows with these labels."""
+    taken = spread_places(labels)[: count * rows]
+    cards = taken[np.argsort(labels[taken], kind="stable")]
+    return [cards[start::count] for start in range(count)]
 
 
 def save_secrets(path: Path, secrets: RoundSecrets) -> None:

@@ -26,7 +26,7 @@ from engram.participant.errors import GrowthImpossible
 from engram.participant.gate_odds import usual_epsilon
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.round_terms import Caps, RoundWindows, round_terms
-from engram.participant.rows_needed import check_new_rows, check_old_rows, check_sealed_rows
+from engram.participant.rows_needed import check_new_rows, check_old_rows, check_rows, check_sealed_rows
 from engram.participant.selection import RowSource, check_inputs, check_labels
 from engram.participant.training.architect import dense_network
 from engram.participant.training.shapes import ACTIVATIONS, Reach
@@ -262,6 +262,7 @@ def _terms(
     rules = spec.rules
     count, rows, sealed = part_shape(rules, plan, data.rows)
     check_sealed_rows(rules, count, rows, sealed)
+    check_rows(rules, count, rows, sealed, data.rows)
     secrets = _secrets(data, plan.seed, count, rows)
     network, bounty = base.head.spec, plan.bounty
     if kind == RoundKind.TRAIN:

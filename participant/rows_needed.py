@@ -24,6 +24,23 @@ def check_sealed_rows(rules: Rules, count: int, rows: int, sealed: int) -> None:
         )
 
 
+def check_rows(rules: Rules, count: int, rows: int, sealed: int, there: int) -> None:
+    """Raises `NotEnoughRows` if `there` rows do not fill `count` parts of so many rows as were asked for."""
+    if (wanted := count * rows) <= there:
+        return
+    fitting, least = there // count, -(-rules.min_sealed_rows // max(1, sealed))
+    remedy = (
+        f"leave out --rows, which makes parts of {fitting}, or bring more rows"
+        if fitting >= least
+        else f"bring more rows: a part has {least} or more on this chain, so all have {count * least}"
+    )
+    raise NotEnoughRows(
+        f"{count} parts of {rows} rows take {wanted} rows, and there are {there}: {remedy}",
+        expected=wanted,
+        got=there,
+    )
+
+
 def check_new_rows(
     secrets: RoundSecrets, old_classes: int, new_classes: int, policy: Policy, *, witnessed: bool
 ) -> None:

@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from engram.participant.datasets import Dataset, load_questions, load_source
 from engram.participant.errors import DatasetMismatch, NotEnoughRows
-from engram.participant.parts import deal
+from engram.participant.parts import deal, deal_places
 from engram.participant.tables.applying import is_converted, mapping_beside
 from engram.participant.tables.errors import LabelsMissing
 from engram.participant.tables.examining import DataWarning
 from engram.participant.tables.mapping import load_mapping
 from engram.participant.tables.raw import Progress, ReadOptions
+from engram.participant.tables.repeats import first_alike
 from engram.statemachine.records import Model
 
 _MOST_LABELS: Final = 2**16
@@ -63,8 +64,10 @@ class Selection:
     source: str
     """The name or path of the data set, as `datasets.load` takes it."""
     share: tuple[int, int] = (1, 1)
-    """(i, n): share i of n, counted from 1. Shares of the same n have no row in common and about the same mix
-    of classes.
+    """(i, n): share i of n, counted from 1. Rows are sorted by class and dealt in turn, in the order of the
+    file: row i, i + n, … of the sorted ones. A row that repeats an earlier one goes to the share of that one.
+    So shares of the same n have no row in common, not even an equal one, and about the same mix of classes.
+    Up to n - 1 rows are left over.
     """
     classes: tuple[int, ...] = ()
     """Labels to keep; () keeps all."""
@@ -112,7 +115,7 @@ class Selection:
         numbers = np.array([none if label is None else label for label in labels], dtype=np.uint16)
         # The rows are chosen by their numbers, so that it is known which of the file each of them is.
         places = np.arange(len(numbers), dtype=np.uint32).view(np.uint8).reshape(len(numbers), 4)
-        chosen = self.chosen(Dataset(places, numbers), seed)
+        chosen = self.chosen(Dataset(places, numbers), seed, first_alike(found.features))
         rows = np.ascontiguousarray(chosen.features).view(np.uint32)[:, 0]
         order = np.argsort(rows)
         given = [None if label == none and not self.relabel else label for label in chosen.labels.tolist()]
@@ -138,21 +141,35 @@ class Selection:
             return self
         return replace(self, mapping=mapping_beside(self.source))
 
-    def chosen(self, data: Dataset, seed: int) -> Dataset:
-        """What the selection takes of all rows of its source. Raises `NotEnoughRows`, `DatasetMismatch`."""
-        number, shares = self.share
-        if data.rows < shares:
-            raise NotEnoughRows(
-                f"{self.source} has too few rows for {shares} shares", expected=shares, got=data.rows
-            )
-        if shares > 1:
-            data = deal(data, shares, data.rows // shares)[number - 1]
+    def chosen(self, data: Dataset, seed: int, alike: npt.NDArray[np.int64] | None = None) -> Dataset:
+        """What the selection takes of all rows of its source.
+
+        `alike` is what `first_alike` says of the rows, where `data` holds something else in their place.
+        Raises `NotEnoughRows`, `DatasetMismatch`.
+        """
+        if self.share[1] > 1:
+            data = self._share_of(data, first_alike(data.features) if alike is None else alike)
         data = self._classes_of(data).shuffled(np.random.default_rng(seed))
         if self.rows is None:
             return data
         if data.rows < self.rows:
             raise NotEnoughRows("the selection has too few rows", expected=self.rows, got=data.rows)
         return deal(data, 1, self.rows)[0]
+
+    def _share_of(self, data: Dataset, alike: npt.NDArray[np.int64]) -> Dataset:
+        """The rows of the share: of those that repeat no earlier one some are dealt, their repeats follow."""
+        number, shares = self.share
+        firsts = np.flatnonzero(alike == np.arange(data.rows))
+        if len(firsts) < shares:
+            raise NotEnoughRows(
+                f"{self.source} has too few different rows for {shares} shares",
+                expected=shares,
+                got=len(firsts),
+            )
+        dealt = firsts[deal_places(data.labels[firsts], shares, len(firsts) // shares)[number - 1]]
+        follow = np.isin(alike, dealt)
+        follow[firsts] = False
+        return data.take(np.concatenate([dealt, np.flatnonzero(follow)]))
 
     def read(self, progress: Progress | None = None) -> tuple[Dataset, tuple[DataWarning, ...]]:
         """All rows of the source, and what is doubtful about how it was read. Raises as `load_source`."""
@@ -168,7 +185,7 @@ class Selection:
             return self._moved(data) if self.relabel else data
         for label in self.classes:
             if not bool(np.any(data.labels == label)):
-                raise NotEnoughRows(f"{self.source} has no rows of class {label}", expected=label, got=0)
+                raise NotEnoughRows(f"{self.source} has no rows of class {label}", got=label)
         kept = data.of_classes(self.classes)
         if not self.relabel:
             return kept
@@ -194,6 +211,10 @@ class ReadSelection:
     def rows_of(self, seed: int) -> Dataset:
         """As `Selection.rows_of`. Raises `NotEnoughRows`, `DatasetMismatch`."""
         return self.selection.chosen(self.data, seed)
+
+    def of_all_shares(self, seed: int) -> Dataset:
+        """As `rows_of`, of all shares together. Raises as that."""
+        return replace(self.selection, share=(1, 1), rows=None).chosen(self.data, seed)
 
 
 def check_inputs(data: Dataset, model: Model) -> None:

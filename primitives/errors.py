@@ -26,6 +26,7 @@ An `AssertionError` is a bug in this software; nothing catches it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from engram.primitives.coins import format_coins
@@ -54,16 +55,20 @@ class ChainError(Exception):
         self.message = message or _first_paragraph(type(self))
         self.expected = expected
         self.got = got
+        self.read: tuple[object, object] | None = None
+        """`expected` and `got` as people read them, where this differs: addresses as addresses."""
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        """The message, followed by what was expected and what was found, where these are known.
+        """The message, followed by what was expected and what was found, unless it says both itself.
 
         Amounts are in coins; in `expected` and `got` they are in sparks.
         """
         show = _amount if self.code in IN_SPARKS else _show
-        facts = [f"{name} {show(value)}" for name, value in self._facts() if value is not None]
-        return f"{self.message} ({', '.join(facts)})" if facts else self.message
+        facts = [(name, value) for name, value in self._facts() if value is not None]
+        if all(_is_told(value, self.message) for _, value in facts):
+            return self.message
+        return f"{self.message} ({', '.join(f'{name} {show(value)}' for name, value in facts)})"
 
     def to_json(self) -> dict[str, object]:
         """The error as JSON values: `code`, `message`, `expected`, `got`; bytes as lower-case hex."""
@@ -75,7 +80,8 @@ class ChainError(Exception):
         }
 
     def _facts(self) -> tuple[tuple[str, object], tuple[str, object]]:
-        return (("expected", self.expected), ("got", self.got))
+        expected, got = self.read or (self.expected, self.got)
+        return (("expected", expected), ("got", got))
 
 
 def _snake_case(name: str) -> str:
@@ -90,7 +96,19 @@ def _show(value: object) -> str:
     if isinstance(value, bytes):
         shown = value[:_SHOWN_BYTES].hex()
         return shown if len(value) <= _SHOWN_BYTES else f"{shown}… ({len(value)} bytes)"
+    if isinstance(value, list):
+        return ", ".join(map(_show, value)) or "none"
     return str(value)
+
+
+def _is_told(value: object, message: str) -> bool:
+    """Whether a message holds this value, or each of these, as a word or a number of its own."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(_is_told(item, message) for item in value)
+    forms = {_show(value), f"{value:,}" if type(value) is int else _show(value)}
+    return any(
+        form and re.search(rf"(?<![\w.,-]){re.escape(form)}(?![\w-]|[.,]\w)", message) for form in forms
+    )
 
 
 def _amount(value: object) -> str:

@@ -48,7 +48,7 @@ _HINTS: Final = {
     "secrets_not_found": "use the --data-dir and --key with which you opened the round or sealed the part",
     "version_mismatch": "ask another node with --rpc: this one serves other data than the chain has verified",
     "bond_above_limit": "`engram round show` shows the bond of an author; raise --max-bond to play",
-    "not_enough_rows": "bring more data with --data and --share, or choose other --rows and --parts",
+    "not_enough_rows": "--data and --share choose the rows; a larger share has more",
     "dataset_mismatch": "`engram model show` shows inputs and classes; --take-classes chooses labels",
     "round_over": "`engram round show` shows the round's phase and the calendar of all its phases",
     "round_already_open": "`engram round list` shows the open round; a model has one at a time",

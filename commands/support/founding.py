@@ -37,25 +37,31 @@ def sure_selection(
     Raises `DataDoubtful` if the user is not sure, or cannot be asked, and what `Selection.read` raises.
     """
     from engram.participant.tables.examining import part_doubts
+    from engram.participant.tables.repeats import repeated
 
     read, of_file = selection.read_once(None if session.as_json else ReadProgress())
-    rows = read.rows_of(0)
-    of_rows = part_doubts(rows.features, rows.labels, founds=founds, classes=classes)
+    rows, whole = read.rows_of(0), read.of_all_shares(0)
+    repeats = repeated(whole.features, whole.labels)  # so that the same rows are judged alike in every share
+    of_rows = part_doubts(rows.features, rows.labels, founds=founds, classes=classes, repeats=repeats)
     make_sure(session, selection.source, (*of_file, *of_rows), yes=yes)
     return read
 
 
 def make_sure(session: CommandSession, source: str, warnings: Sequence[DataWarning], *, yes: bool) -> None:
     """Says what is doubtful about rows, and asks whether to go on. Raises `DataDoubtful` if not."""
+    from engram.participant.tables.errors import DataDoubtful
     from engram.participant.tables.examining import refuse_doubtful
 
-    for warning in warnings:
-        session.note(f"warning: {warning.message} [{warning.code}]\n  {warning.remedy}")
+    asks = sys.stdin.isatty() and not session.as_json
+    if yes or asks:  # the refusal says the same
+        for warning in warnings:
+            session.note(f"warning: {warning.message} [{warning.code}]\n  {warning.remedy}")
     if not warnings or yes:
         return
-    asks = sys.stdin.isatty() and not session.as_json
-    if asks and click.confirm("Go on with these rows all the same?", err=True):
-        return
+    if asks:
+        if click.confirm("Go on with these rows all the same?", err=True):
+            return
+        raise DataDoubtful("the rows are not taken, as you say", got=[each.code for each in warnings])
     refuse_doubtful(source, warnings, "to go on all the same, say --yes")
 
 

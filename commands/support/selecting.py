@@ -36,7 +36,8 @@ def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], 
             type=SHARE,
             metavar="I/N",
             default=(1, 1),
-            help="Use only share I of N, such as 2/4. Shares of the same N have no row in common.",
+            help="Use only share I of N, such as 2/4: rows are sorted by class and dealt in turn, equal ones "
+            "to one share, so shares of the same N have no row in common. `engram data rows` names them.",
         ),
         click.option(
             "--take-classes",

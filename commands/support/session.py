@@ -19,7 +19,7 @@ import click
 
 from engram.commands.support import output
 from engram.commands.support.errors import KeyNotChosen
-from engram.library.names import Names, name_in
+from engram.library.names import Names, People, name_in, tells_accounts
 from engram.library.words import in_words
 
 if TYPE_CHECKING:
@@ -302,8 +302,20 @@ class CommandSession:
             yield
         except Exception as error:
             if not self.as_json:
-                name_in(error, self.names)
+                name_in(error, self._people(tells_accounts(error)))
             raise
+
+    def _people(self, accounts: bool) -> People:
+        """Who stands behind the addresses of an error. `accounts`: some have to be written as addresses, for
+        which a chain must be known; without one they stay hexadecimal digits.
+        """
+        from engram.primitives.errors import ChainError
+
+        try:
+            hrp = self.hrp if accounts else ""
+        except (ChainError, OSError):
+            hrp = ""
+        return People(hrp, self._key_names())
 
     def _key_names(self) -> dict[str, str]:
         from engram.primitives.errors import ChainError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from engram.participant.tables.examining import OF_CLASSES, DataWarning, doubts,
 from engram.participant.tables.mapping import DataMapping, MappedRows, fitted, mapped, mapped_features
 from engram.participant.tables.ranges import USUAL
 from engram.participant.tables.raw import Channels, RawTable
+from engram.participant.tables.repeats import distinct
 
 _TELL_NOTHING: Final = tuple(((low,), (high,)) for low, high in USUAL)
 
@@ -44,6 +45,7 @@ class ConvertedRows:
             "channels": self.channels and {"axis": self.channels.axis, "found": self.channels.found},
             "filled": self.rows.filled,
             "dropped": self.rows.dropped,
+            "repeats_dropped": self.rows.repeats,
             "beyond": self.rows.beyond,
             "warnings": [warning.to_json() for warning in self.warnings],
         }
@@ -57,16 +59,18 @@ def converted(
     missing: str = "refuse",
     margin: float = 0.0,
     extend: bool = False,
+    repeated: str = "keep",
 ) -> ConvertedRows:
     """The rows of a table as `mapping` makes them, or one that is made of the table itself.
 
     `scale`, `missing` and `margin` are those of `fitted`; with `missing` `drop`, rows that lack a value are
     left out, and with `mean` those that lack their label. `extend` gives labels that the mapping does not
-    know further classes. Rows of a file without labels are converted by a mapping alone, for predictions.
+    know further classes. With `repeated` `drop`, rows that equal an earlier one, label and all, as bytes and
+    classes, are left out. Rows of a file without labels are converted by a mapping alone, for predictions.
     Raises what `fitted` and `mapped` raise, and `EmptyDataset` if no row is left.
     """
     if mapping is not None and not table.has_labels:
-        return _unlabelled(table, mapping, drop=missing != "refuse")
+        return _unlabelled(table, mapping, drop=missing != "refuse", repeated=repeated)
     if mapping is None:
         known = fitted(table, scale, missing, margin)
     else:
@@ -74,6 +78,8 @@ def converted(
     rows = mapped(table, known, drop=missing != "refuse")
     if not len(rows.labels):
         raise EmptyDataset(f"{table.name} holds no row without a missing value")
+    if repeated == "drop":
+        rows = _without_repeats(rows)
     dealt_with = {"values_missing"} if missing != "refuse" or known.fill else set()
     of_file = [warning for warning in file_doubts(table) if warning.code not in dealt_with]
     of_rows = doubts(rows.features, rows.labels, names=known.classes)
@@ -82,7 +88,20 @@ def converted(
     return ConvertedRows(rows, known, (*of_file, *of_rows, *_beyond(rows)), table.channels)
 
 
-def _unlabelled(table: RawTable, mapping: DataMapping, *, drop: bool) -> ConvertedRows:
+def _without_repeats(rows: MappedRows) -> MappedRows:
+    """The rows without those that equal an earlier one."""
+    labels = rows.labels if len(rows.labels) else np.zeros(len(rows.features), np.uint16)
+    kept = distinct(rows.features, labels)
+    left = len(rows.features) - len(kept)
+    return replace(
+        rows,
+        features=rows.features[kept],
+        labels=rows.labels[kept] if len(rows.labels) else rows.labels,
+        repeats=left,
+    )
+
+
+def _unlabelled(table: RawTable, mapping: DataMapping, *, drop: bool, repeated: str) -> ConvertedRows:
     """Rows that have no labels, as the mapping makes them."""
     made = mapped_features(table, mapping, drop=drop)
     if not len(made.features):
@@ -90,6 +109,8 @@ def _unlabelled(table: RawTable, mapping: DataMapping, *, drop: bool) -> Convert
     filled, beyond = int(made.filled.sum()), int(made.beyond.sum())
     left = table.rows - len(made.features)
     rows = MappedRows(made.features, np.zeros(0, np.uint16), filled, left, beyond)
+    if repeated == "drop":
+        rows = _without_repeats(rows)
     dealt_with = {"values_missing"} if drop or mapping.fill else set()
     of_file = tuple(warning for warning in file_doubts(table) if warning.code not in dealt_with)
     return ConvertedRows(rows, mapping, (*of_file, *_beyond(rows)), table.channels)

@@ -13,6 +13,7 @@ from engram.nn.spec import NetworkLimits
 from engram.participant.tables.errors import DataDoubtful
 from engram.participant.tables.mapping import DataMapping, mapped
 from engram.participant.tables.raw import NO_LABEL, RawTable, Values
+from engram.participant.tables.repeats import Repeats, repeated
 from engram.participant.tables.values import plain_features, plain_labels
 from engram.primitives.errors import InvalidInput
 
@@ -29,7 +30,6 @@ others.
 MANY_CLASSES: Final = 10
 SHOWN: Final = 20
 """How many classes or columns a warning names."""
-_CHUNK_VALUES: Final = 2**20
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,6 @@ class DataWarning:
     def to_json(self) -> dict[str, str]:
         """The warning as JSON."""
         return {"code": self.code, "message": self.message, "remedy": self.remedy}
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """Rows that hold the same features as an earlier row."""
-
-    same: int
-    """… with the same label."""
-    contradicting: int
-    """… with another label."""
 
 
 @dataclass(frozen=True)
@@ -195,19 +185,21 @@ def doubts(
             )
         )
     again = repeated(features, codes) if repeats is None else repeats
-    if again.same * SHARE > rows:
+    if again.same * SHARE > again.rows:
         found.append(
             DataWarning(
                 "rows_repeated",
-                f"{again.same} of {rows} rows repeat an earlier one: what is revealed tells what is sealed",
-                "take repeated rows out of the file",
+                f"{again.same} of {again.rows} rows repeat an earlier one: "
+                "what is revealed tells what is sealed",
+                "`engram data convert --repeated drop` leaves them out, or engram.without_repeats in Python",
             )
         )
-    if again.contradicting * SHARE > rows:
+    if again.contradicting * SHARE > again.rows:
         found.append(
             DataWarning(
                 "labels_contradict",
-                f"{again.contradicting} of {rows} rows have the features of an earlier row and another label",
+                f"{again.contradicting} of {again.rows} rows have the features of an earlier row and another "
+                "label",
                 "look at such rows: a label may be wrong, or a column missing",
             )
         )
@@ -215,46 +207,29 @@ def doubts(
 
 
 def part_doubts(
-    features: Values, labels: npt.NDArray[Any], *, founds: bool, classes: int | None = None
+    features: Values,
+    labels: npt.NDArray[Any],
+    *,
+    founds: bool,
+    classes: int | None = None,
+    repeats: Repeats | None = None,
 ) -> tuple[DataWarning, ...]:
     """What is doubtful about rows that shall be a part. `founds`: a model gets its classes from them.
 
     `classes`: how many classes the owner says that the model has: one is then no oversight, and of each there
-    should be a row.
+    should be a row. `repeats`: those of all rows of which these are a share; None counts among these.
     """
     meant = ("single_class",) if classes == 1 else ()
     left_out = (*meant, *(() if founds else OF_CLASSES))
-    found = doubts(features, labels, classes=classes or 0)
+    found = doubts(features, labels, repeats, classes=classes or 0)
     return tuple(each for each in found if each.code not in left_out)
 
 
 def refuse_doubtful(source: str, warnings: Sequence[DataWarning], remedy: str) -> None:
     """Raises `DataDoubtful` if there are warnings; `remedy` says how to go on all the same."""
     if warnings:
-        words = "; ".join(f"{warning.message} ({warning.remedy})" for warning in warnings)
+        words = "; ".join(f"{each.message} [{each.code}]: {each.remedy}" for each in warnings)
         raise DataDoubtful(f"{source}: {words}; {remedy}", got=[warning.code for warning in warnings])
-
-
-def repeated(features: Values, codes: npt.NDArray[Any]) -> Repeats:
-    """How many rows hold the same features as an earlier one."""
-    names = _row_names(features)
-    order = np.lexsort((codes, names))
-    names, labels = names[order], codes[order]
-    same_features = names[1:] == names[:-1]
-    same = int((same_features & (labels[1:] == labels[:-1])).sum())
-    return Repeats(same, int(same_features.sum()) - same)
-
-
-def _row_names(features: Values) -> npt.NDArray[np.uint64]:
-    """A 64-bit number for each row: the same for equal features, and all but surely another for others."""
-    plain = np.ascontiguousarray(features)
-    octets = plain.view(np.uint8).reshape(len(plain), -1)
-    factors = np.random.default_rng(0).integers(1, 2**64 - 1, octets.shape[1], dtype=np.uint64)
-    names = np.empty(len(plain), dtype=np.uint64)
-    step = max(1, _CHUNK_VALUES // octets.shape[1])
-    for begin in range(0, len(plain), step):
-        names[begin : begin + step] = octets[begin : begin + step].astype(np.uint64) @ factors
-    return names
 
 
 def _numbered(table: RawTable) -> int | None:

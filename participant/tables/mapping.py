@@ -19,11 +19,7 @@ import numpy.typing as npt
 from engram.node.files import read_json, write_private
 from engram.participant.errors import FeatureOutOfRange
 from engram.participant.tables.channels import AXES, laid_out
-from engram.participant.tables.errors import (
-    LabelUnknown,
-    MappingInvalid,
-    MappingMismatch,
-)
+from engram.participant.tables.errors import LabelUnknown, MappingInvalid, MappingMismatch
 from engram.participant.tables.limits import INPUTS, LABEL_LETTERS
 from engram.participant.tables.ranges import means_of, ranges_of, usual_range
 from engram.participant.tables.raw import NO_LABEL, RawTable, ReadOptions, Values
@@ -149,6 +145,8 @@ class MappedRows:
     """How many rows were left out, because they lack a value or their label."""
     beyond: int
     """How many values lie outside of what the mapping was made of, and became 0 or 255."""
+    repeats: int = 0
+    """How many rows were left out, because they equal an earlier one."""
 
 
 def load_mapping(path: Path) -> DataMapping:

@@ -21,12 +21,13 @@ def plain_features(table: RawTable) -> npt.NDArray[np.uint8]:
         return np.ascontiguousarray(table.features, dtype=np.uint8)
     missing = np.isnan(table.features)
     if bool(missing.any()):
-        row = int(missing.any(axis=1).argmax())
+        row, count = int(missing.any(axis=1).argmax()), int(missing.sum())
+        lacks = "1 value," if count == 1 else f"{count:,} values, the first"
         raise ValuesMissing(
-            f"{table.name} lacks values, the first in row {row + 1}: `engram data convert` with "
+            f"{table.name} lacks {lacks} in row {row + 1}: `engram data convert` with "
             "--missing mean fills them, with --missing drop it leaves such rows out; if the model has a "
             "mapping that fills them, give it with --mapping",
-            got=int(missing.sum()),
+            got=count,
         )
     raise FeatureOutOfRange(
         f"{table.name}: a feature is not a whole number from 0 to 255; `engram data convert` scales them",
@@ -44,10 +45,12 @@ def plain_labels(table: RawTable) -> npt.NDArray[np.uint16]:
     if bool((missing := labels.codes < 0).any()):
         if not labels.names:
             raise rows_lacking(table.name, missing, missing)
+        count = int(missing.sum())
+        lacks = "1 label," if count == 1 else f"{count:,} labels, the first"
         raise ValuesMissing(
-            f"{table.name} lacks labels, the first in row {int(missing.argmax()) + 1}: `engram data convert "
+            f"{table.name} lacks {lacks} in row {int(missing.argmax()) + 1}: `engram data convert "
             "--missing drop` leaves such rows out",
-            got=int(missing.sum()),
+            got=count,
         )
     strange = next((name for name in labels.names if not _is_label(name)), None)
     if strange is not None:
@@ -64,26 +67,24 @@ def rows_lacking(name: str, labels: npt.NDArray[np.bool_], any_: npt.NDArray[np.
     """The error that says what rows of the file `name` lack. `labels` (rows,) is true for those without a
     label, `any_` (rows,) also for those without a value.
     """
-    first = int(any_.argmax()) + 1
+    first, count = int(any_.argmax()) + 1, int(any_.sum())
+    where = f"in 1 row, row {first}" if count == 1 else f"in {count:,} rows, the first is row {first}"
     if bool(labels.all()):
         text = (
-            f"the rows of {name} have no labels, and founding, training and rounds need some: name the label "
-            "column with --label. Rows without labels can be asked about: give the model's mapping with "
-            "--mapping to `engram model predict`, or to `engram data convert`; in Python, "
+            f"the {count:,} rows of {name} have no labels, and founding, training and rounds need some: name "
+            "the label column with --label. Rows without labels can be asked about: give the model's mapping "
+            "with --mapping to `engram model predict`, or to `engram data convert`; in Python, "
             "engram.load_features(FILE, mapping=MAPPING) reads them"
         )
     elif bool((labels == any_).all()):
-        text = (
-            f"{name} lacks labels, the first in row {first}: `engram data convert` with --missing drop "
-            "leaves such rows out"
-        )
+        text = f"{name} lacks labels {where}: `engram data convert` with --missing drop leaves such rows out"
     else:
         text = (
-            f"{name} lacks values or labels, the first in row {first}: `engram data convert` with --missing "
+            f"{name} lacks values or labels {where}: `engram data convert` with --missing "
             "mean fills values, with --missing drop it leaves such rows out; a mapping that was made with "
             "--missing mean fills them, too"
         )
-    return ValuesMissing(text, got=int(any_.sum()))
+    return ValuesMissing(text, got=count)
 
 
 def _is_label(name: str) -> bool:

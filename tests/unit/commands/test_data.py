@@ -113,6 +113,39 @@ def test_convert_writes_rows_and_the_mapping_beside_them(shell: Shell, rows: Pat
     assert (again["ready"], again["founds"]) == (True, checked["founds"])
 
 
+def test_repeated_rows_are_left_out_as_the_warning_says(shell: Shell, rows: Path, tmp_path: Path) -> None:
+    """Seen: the warning said to take repeated rows out, and no command did."""
+    twice = tmp_path / "twice.csv"
+    lines = rows.read_text().splitlines()
+    turned = [line.rpartition(",")[0] + ",yew" for line in lines[1:3]]
+    twice.write_text("\n".join([*lines, *lines[1:6], *turned]) + "\n")
+    convert = ("data", "convert", str(twice), "--drop", "id", "-o", str(tmp_path / "a.npz"), "--force")
+    kept = shell.json(*convert)
+    assert (kept["rows"], kept["repeats_dropped"]) == (37, 0)
+    assert [each["code"] for each in kept["warnings"]][:1] == ["rare_classes"]
+    (warning,) = [each for each in kept["warnings"] if each["code"] == "rows_repeated"]
+    assert "--repeated drop" in warning["remedy"]
+    dropped = shell.json(*convert, "--repeated", "drop")
+    assert (dropped["rows"], dropped["repeats_dropped"]) == (32, 5), "another label stays, to be looked at"
+    assert "rows_repeated" not in [each["code"] for each in dropped["warnings"]]
+    assert "repeats dropped  5\n" in shell.run(*convert, "--repeated", "drop").stdout
+    asked = ("--mapping", kept["mapping"], "--label", "none")
+    twice.write_text("wide,long\n1,2\n1,2\n2,2\n")
+    answer = ("data", "convert", str(twice), *asked, "-o", str(tmp_path / "b.npz"), "--repeated", "drop")
+    assert shell.json(*answer)["rows"] == 2
+
+
+def test_a_share_is_named_by_the_numbers_of_its_rows(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("".join(f"{number},{number * 7 % 256},{number % 2}\n" for number in range(12)))
+    words = ("data", "rows", "--data", str(path), "--label", "last")
+    found = shell.json(*words, "--share", "2/3")
+    assert found == {"data": str(path), "count": 4, "labels": {"0": 2, "1": 2}, "rows": [2, 3, 8, 9]}
+    assert "2 3 8 9\n" in shell.run(*words, "--share", "2/3").stdout
+    assert shell.json(*words, "--share", "2/3", "--take-classes", "1")["rows"] == [3, 9]
+    assert shell.json("data", "rows", "--data", "digits", "--share", "1/3")["count"] == 599
+
+
 def test_a_later_file_is_converted_with_the_mapping(shell: Shell, rows: Path, tmp_path: Path) -> None:
     first = tmp_path / "first.npz"
     mapping = shell.json("data", "convert", str(rows), "--drop", "id", "-o", str(first))["mapping"]

@@ -26,6 +26,17 @@ def test_features_are_read_with_labels_and_without(tmp_path: Path) -> None:
         engram.load_data(path, label="none")
 
 
+def test_repeated_rows_of_a_stream_are_left_out() -> None:
+    images = np.arange(6).reshape(3, 1, 2)[[0, 1, 0, 2, 1]]
+    X, y = engram.without_repeats(images, ["a", "b", "a", "c", "a"])
+    assert (X.tolist(), y.tolist()) == (images[[0, 1, 3, 4]].tolist(), ["a", "b", "c", "a"])
+    none, labels = engram.without_repeats(images[:0], [])
+    assert (len(none), len(labels)) == (0, 0)
+    for rows, names in ((images, ["a"]), ([1, 2], [0, 1]), ([["x"]], [[0]])):
+        with pytest.raises(DatasetMismatch):
+            engram.without_repeats(rows, names)
+
+
 def test_features_are_read_by_a_mapping_and_from_what_it_has_made(tmp_path: Path) -> None:
     first, asked, made = tmp_path / "first.csv", tmp_path / "asked.csv", tmp_path / "asked.npz"
     first.write_text("wide,long,kind\n0.5,10,oak\n2.5,30,elm\n")

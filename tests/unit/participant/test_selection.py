@@ -34,6 +34,31 @@ def test_shares_are_disjoint_alike_and_the_same_for_everyone(source: str) -> Non
     assert keys(Selection(source, (3, 5)).rows_of(99)) == keys(shares[2])
 
 
+def test_equal_rows_are_in_one_share_and_the_other_rows_are_where_they_were(tmp_path: Path) -> None:
+    """Seen: a twin of a row lay in another owner's share, so what was revealed told what was sealed."""
+    features = np.stack([np.arange(60), np.arange(60) * 2], axis=1)
+    labels = np.repeat(np.arange(6), 10)
+    twins = np.arange(0, 60, 4)
+    path = tmp_path / "twins.npz"
+    other = np.where(twins < 30, labels[twins], 5 - labels[twins])  # some have another label
+    np.savez(
+        path, features=np.concatenate([features, features[twins]]), labels=np.concatenate([labels, other])
+    )
+    plain = tmp_path / "plain.npz"
+    np.savez(plain, features=features, labels=labels)
+    for number in range(1, 6):
+        share, alone = (Selection(str(each), (number, 5)).rows_of(0) for each in (path, plain))
+        assert keys(share) == sorted([*keys(alone), *(row for row in twins.tolist() if row in keys(alone))])
+        asked = Selection(str(path), (number, 5)).asked(0)
+        assert sorted(asked.features[:, 0].tolist()) == keys(share), "questions are dealt alike"
+    with pytest.raises(NotEnoughRows, match="too few different rows for 61 shares"):
+        Selection(str(path), (1, 61)).rows_of(0)
+
+
+def test_rows_are_dealt_in_turn_class_by_class(source: str) -> None:
+    assert Selection(source, (2, 3)).asked(0).rows == tuple(range(1, 60, 3)), "the file is sorted by class"
+
+
 def test_a_seed_gives_an_order_and_classes_do_not_move_rows_between_shares(source: str) -> None:
     whole, some = Selection(source, (1, 5)), Selection(source, (1, 5), (0, 3))
     assert set(keys(some.rows_of(0))) < set(keys(whole.rows_of(0)))

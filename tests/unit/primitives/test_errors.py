@@ -18,6 +18,23 @@ def test_the_text_holds_fact_and_numbers() -> None:
     assert str(OutOfRange("fee", got=0)) == "fee (got 0)"
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OutOfRange("6 parts take 1,360 rows, there are 202", expected=1360, got=202), None),
+        (OutOfRange("there are 202", expected=1360, got=202), "there are 202 (expected 1360, got 202)"),
+        (OutOfRange("it has 'oak' and 'elm tree'", got=["elm tree", "oak"]), None),
+        (OutOfRange("it has 'oak'", got=["elm", "oak"]), "it has 'oak' (got elm, oak)"),
+        (OutOfRange("in row 12.5 and 112", got=12), "in row 12.5 and 112 (got 12)"),
+        (OutOfRange("within -12", got=12), "within -12 (got 12)"),
+        (OutOfRange("none", got=[]), "none (got none)"),
+    ],
+)
+def test_what_the_message_says_itself_does_not_follow_it(error: ChainError, text: str | None) -> None:
+    assert str(error) == (error.message if text is None else text)
+    assert error.to_json()["got"] == error.got, "programs get it in any case"
+
+
 def test_long_bytes_are_cut_in_text_and_whole_in_json() -> None:
     error = BadSignature("bad", got=b"\xab" * 64)
     assert str(error) == f"bad (got {'ab' * 32}… (64 bytes))"

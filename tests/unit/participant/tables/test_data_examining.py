@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from engram.participant.datasets import load_digits
-from engram.participant.tables.examining import DataReport, doubts, examine, repeated
+from engram.participant.tables.examining import DataReport, doubts, examine
 from engram.participant.tables.raw import ReadOptions
 from engram.participant.tables.reading import read
+from engram.participant.tables.repeats import distinct, first_alike, repeated
 
 DRAW = np.random.default_rng(0)
 
@@ -74,6 +75,16 @@ def test_repeats_are_those_that_python_finds() -> None:
     found = repeated(features, labels)
     assert found.same == 400 - len(pairs) > 0
     assert found.contradicting == len(pairs) - len({row for row, _ in pairs}) > 0
+
+
+def test_equal_rows_are_told_by_the_first_of_them_and_one_of_each_label_is_kept() -> None:
+    features = DRAW.integers(0, 2, (400, 5), dtype=np.uint8)
+    labels = DRAW.integers(0, 3, 400)
+    lists = [row.tobytes() for row in features]
+    assert first_alike(features).tolist() == [lists.index(row) for row in lists]
+    pairs = list(zip(lists, labels.tolist(), strict=True))
+    assert distinct(features, labels).tolist() == sorted(pairs.index(pair) for pair in set(pairs))
+    assert distinct(features[:0], labels[:0]).tolist() == []
 
 
 def test_a_column_that_counts_the_rows_is_named(tmp_path: Path) -> None:
