@@ -42,6 +42,8 @@ class PaperSetting:
     steps: int = 900
     """Of training, for each participant and epoch."""
     batch: int = 64
+    epsilon_ppm: int = 150_000
+    """How many old rows a growth may lose, in millionths. A few rows are often harder than all together."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

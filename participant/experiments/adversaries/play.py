@@ -209,7 +209,7 @@ class Battle:
             loss_kind=LossKind.SOFTMAX_CROSS_ENTROPY,
             policy=Policy.STRICT,
             threshold_ppm=500_000,
-            retention_epsilon_ppm=150_000,
+            retention_epsilon_ppm=setting.epsilon_ppm,
             retention_delta_ppm=1_000_000,
             lost_cap_ppm=500_000,
             hidden=(setting.hidden,),

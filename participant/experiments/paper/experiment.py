@@ -52,6 +52,7 @@ QUICK: Final = PaperSetting(
     epochs=2,
     steps=200,
     batch=32,
+    epsilon_ppm=300_000,
 )
 FULL: Final = PaperSetting("mnist", own_rows=36_000, steps=1_500)
 SWEPT: Final = replace(FULL, epochs=1)

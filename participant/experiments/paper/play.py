@@ -81,7 +81,7 @@ class PaperRounds:
             loss_kind=LossKind.SOFTMAX_CROSS_ENTROPY,
             policy=Policy.STRICT,
             threshold_ppm=400_000,
-            retention_epsilon_ppm=150_000,
+            retention_epsilon_ppm=self.setting.epsilon_ppm,
             retention_delta_ppm=1_000_000,
             lost_cap_ppm=500_000,
             hidden=(self.setting.hidden,),
