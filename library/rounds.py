@@ -76,6 +76,7 @@ class UpdateOutcome:
     """What came of one update of a round."""
 
     epoch: int
+    """Counted from 0, as in records and RPC; `why` and other texts call the first epoch 1."""
     author: str
     paid: Decimal
     """Coins that its author got of the pot, or the authors of the growths that it unites."""
@@ -126,6 +127,7 @@ class Epoch:
     """What came of one epoch for an author."""
 
     epoch: int
+    """Counted from 0."""
     code: str
     """`candidate_admitted`, or the name of what happened instead."""
     loss: int

@@ -31,7 +31,9 @@ class RoundAlreadyOpen(InvalidTransaction):
 
 
 class OpeningRestricted(InvalidTransaction):
-    """Only the founder of this model may train it, and only its founder and members may grow it."""
+    """Only the founder of this model may train it, and only its founder and members may grow it. A fork of it
+    (`engram model fork`) is your own.
+    """
 
 
 class ModelFrozen(InvalidTransaction):
