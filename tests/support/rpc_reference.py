@@ -244,6 +244,8 @@ def _how_many(schema: dict[str, Any]) -> str:
 def _plural(text: str) -> str:
     if text.startswith("array "):
         return f"arrays {text.removeprefix('array ')}"
+    if text == "any":
+        return "any values"
     word, mark, rest = text.partition(" (")
     return f"{word}{'' if word.endswith('text') or '`' in word else 's'}{mark}{rest}"
 

@@ -9,9 +9,9 @@ WIDTH: Final = 110
 LONGEST: Final = 72
 """Letters of a text; an id is shorter."""
 MOST_LINES: Final = 36
-_CUTS: Final = ((2, LONGEST), (1, LONGEST), (1, 24))
-"""Items of a list and letters of a text that are shown: the first of these with which it has not too many
-lines. What is still longer is shown all the same: a reader needs the whole form.
+_MOST_ITEMS: Final = (2, 1)
+"""So many items of each list are shown: the first of these that gives not too many lines. What is
+still longer is shown all the same: a reader needs the whole form.
 """
 
 
@@ -23,23 +23,23 @@ def shown(example: dict[str, Any]) -> list[str]:
 
 def shown_value(value: Any) -> list[str]:
     """A JSON value as lines of a code block, to its last field."""
-    for items, letters in _CUTS:
-        lines = _lines(_cut(value, items, letters), 4)
+    for items in _MOST_ITEMS:
+        lines = _lines(_cut(value, items), 4)
         if len(lines) <= MOST_LINES:
             break
     return lines
 
 
-def _cut(value: Any, items: int, letters: int) -> Any:
+def _cut(value: Any, items: int) -> Any:
     match value:
-        case str() if len(value) > letters:
-            return f"{value[:letters]}…"
+        case str() if len(value) > LONGEST:
+            return f"{value[:LONGEST]}…"
         case dict():
-            return {name: _cut(item, items, letters) for name, item in value.items()}
+            return {name: _cut(item, items) for name, item in value.items()}
         case list() if len(value) > items and any(isinstance(item, dict | list | str) for item in value):
-            return [*(_cut(item, items, letters) for item in value[:items]), "…"]
+            return [*(_cut(item, items) for item in value[:items]), "…"]
         case list():
-            return [_cut(item, items, letters) for item in value]
+            return [_cut(item, items) for item in value]
         case _:
             return value
 
