@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from engram.node.client import RpcClient
     from engram.participant.view import ChainView
 
+T = TypeVar("T")
+
+START_POLL_S: Final = 0.25
 MOST_SECONDS: Final = 10**9
 """The longest time that a wait takes, about thirty years: a clock counts so far without fail."""
 
@@ -156,7 +161,8 @@ def spec(session: CommandSession) -> None:
     "timeout_s",
     type=RealNumber(0, MOST_SECONDS),
     metavar="SECONDS",
-    help="Give up after so many seconds, with status 75 and the error wait_timed_out. Default: never.",
+    help="Give up after so many seconds, with status 75 and the error wait_timed_out. Until then, a node "
+    "that does not answer yet is waited for, too. Default: never, and a node must answer.",
 )
 @with_session
 def wait(session: CommandSession, height: int | None, blocks: int | None, timeout_s: float | None) -> None:
@@ -164,31 +170,55 @@ def wait(session: CommandSession, height: int | None, blocks: int | None, timeou
 
     Give either --height or --blocks. The node tells the command of each new block, so the command ends as
     soon as the head is high enough. Without --timeout there is no time limit.
+
+    In a script that has just started a node, give --timeout.
     """
     if (height is None) == (blocks is None):
         raise click.UsageError("give either --height or --blocks", click.get_current_context())
 
+    begun_s = time.monotonic()
+    target = height
+
     async def action(client: RpcClient) -> dict[str, Any]:
         from engram.participant.view import ChainView
 
+        nonlocal target
         view = ChainView(client)
         start = await view.height()
-        target = start + blocks if blocks is not None else height or 0
+        if target is None:
+            target = start + (blocks or 0)
         if start < target:
-            await _waited(view, target, timeout_s)
+            await _waited(view, target, timeout_s, begun_s)
         head: dict[str, Any] = await client.call("chain_head")
         return head
 
-    result = session.run(action)
+    result = _of_a_node_that_starts(lambda: session.run(action), timeout_s, begun_s)
     session.show(result, _dated(result))
 
 
-async def _waited(view: ChainView, target: int, timeout_s: float | None) -> None:
-    """Waits until the head has this height. Raises `WaitTimedOut` after `timeout_s` seconds; None: never."""
+def _of_a_node_that_starts(ask: Callable[[], T], timeout_s: float | None, begun_s: float) -> T:
+    """What `ask` gives, once a node answers; without a time limit it must answer at once."""
+    from engram.node.errors import NodeUnreachable
+
+    while True:
+        try:
+            return ask()
+        except NodeUnreachable:
+            if timeout_s is None or time.monotonic() - begun_s >= timeout_s:
+                raise
+            time.sleep(START_POLL_S)
+
+
+async def _waited(view: ChainView, target: int, timeout_s: float | None, begun_s: float) -> None:
+    """Waits until the head has this height.
+
+    Raises `WaitTimedOut` `timeout_s` seconds after `begun_s`, or never if `timeout_s` is None.
+    """
     import asyncio
 
+    left_s = None if timeout_s is None else begun_s + timeout_s - time.monotonic()
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(left_s):
             await view.wait_height(target)
     except TimeoutError:
         height = await view.height()

@@ -44,10 +44,14 @@ def check(session: CommandSession, blocks: int | None) -> None:
 @command.command("size", example="engram db size\nengram db size --json")
 @with_offline_session
 def size(session: CommandSession) -> None:
-    """Show what blocks and blobs take on disk, and what they hold.
+    """Show what the chain takes on disk, and what it holds.
 
-    Both are deflated where that makes them smaller. Plain bytes are those that fees and limits count, stored
-    bytes those that the disk holds. The command reads all of them and changes nothing.
+    "blocks" are all bodies in the block files. "side_blocks" of them are on no best chain any more, since
+    others won; `engram db compact` deletes those, unless the node is an archive. The database has all states
+    that are kept, indexes, and the blobs: tensors, parts and chunks.
+
+    Blocks and blobs are deflated where that makes them smaller. Plain bytes are those that fees and limits
+    count, stored bytes those that the disk holds. The command reads all of them and changes nothing.
     """
     from engram.node.chain.maintenance import measure_data_dir
 

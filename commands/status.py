@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engram.commands.support.exitcodes import NOT_READY_STATUS
 from engram.commands.support.options import Command, refuse_given, with_session
 from engram.commands.support.output import print_fields, print_json, short
 from engram.commands.support.param_types import RealNumber
@@ -27,7 +28,8 @@ MOST_KEYS = 8
 @click.command(
     "status",
     cls=Command,
-    example="engram status\nengram status --watch\nengram status --watch --every 10 --json",
+    example="engram status\nengram status --watch\nengram status --watch --every 10 --json\n"
+    "engram status --check --min-peers 2 --max-head-age 600",
 )
 @click.option("--watch", is_flag=True, help="Show it again and again until Ctrl-C.")
 @click.option(
@@ -38,14 +40,41 @@ MOST_KEYS = 8
     show_default=True,
     help="Time between two looks, with --watch.",
 )
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Say only whether clients should use the node: status 0, or 2 with the reasons.",
+)
+@click.option("--min-peers", type=click.IntRange(0), help="With --check: so many peers must be connected.")
+@click.option(
+    "--max-head-age",
+    type=click.IntRange(0),
+    metavar="SECONDS",
+    help="With --check: the head must not be older.",
+)
 @with_session
-def command(session: CommandSession, watch: bool, every: float) -> None:
+def command(
+    session: CommandSession,
+    watch: bool,
+    every: float,
+    check: bool,
+    min_peers: int | None,
+    max_head_age: int | None,
+) -> None:
     """Show on one screen how the node fares, and what needs attention.
 
     That is: the head and its age, how fast blocks come, peers, sync, waiting transactions, fees, the miner,
     open rounds, the balances of the data directory's keys, disk, memory and warnings. Each warning names the
     remedy. With --json and --watch, each look is one line.
+
+    With --check, the node is asked as the probe /ready asks it. One that has no peer and knows none is ready
+    only if it mines, as on a chain of one's own; --min-peers 1 asks for one in any case.
     """
+    if check:
+        refuse_given(("watch", "every"), "does not go with --check")
+        _check(session, {"min_peers": min_peers, "max_head_age_s": max_head_age})
+        return
+    refuse_given(("min_peers", "max_head_age"), "needs --check")
     if not watch:
         refuse_given(("every",), "needs --watch")
         _show(session, _look(session))
@@ -56,6 +85,15 @@ def command(session: CommandSession, watch: bool, every: float) -> None:
             time.sleep(every)
     except KeyboardInterrupt:
         return
+
+
+def _check(session: CommandSession, asked: dict[str, int | None]) -> None:
+    conditions = {name: value for name, value in asked.items() if value is not None}
+    answer = session.run(lambda client: client.probe(**conditions))
+    reasons = [f"{each['message']} [{each['code']}]" for each in answer["not_ready"]]
+    session.show(answer, [("ready", answer["ready"]), ("why not", reasons)])
+    if not answer["ready"]:
+        click.get_current_context().exit(NOT_READY_STATUS)
 
 
 def _show_again(session: CommandSession) -> None:

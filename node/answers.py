@@ -160,6 +160,13 @@ def check_event(topic: str, event: Any) -> None:
         _check(event, EVENTS[topic], f"the event of {topic}")
 
 
+def check_probe(answer: Any) -> None:
+    """Raises `Misread` for what no node says to `/ready`."""
+    _check(
+        answer, {"ready": bool, "not_ready": [{"code": Text(_CODE, "a code"), "message": str}]}, "the answer"
+    )
+
+
 def check_refusal(data: Any) -> None:
     """Raises `Misread` for what is no refusal: an object with a code, a message, `expected` and `got`."""
     _check(data, {"code": Text(_CODE, "a code"), "message": str}, "the refusal")

@@ -23,6 +23,7 @@ from engram.node.answers import (
     MOST_MESSAGE,
     Misread,
     check_event,
+    check_probe,
     check_refusal,
     check_result,
     invalid,
@@ -48,6 +49,7 @@ REQUEST_TIMEOUT_S: Final = 60.0
 HEARTBEAT_S: Final = 20.0
 MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
 """The largest WebSocket message that the client accepts."""
+_UNREADY_STATUS: Final = 503
 HOLD_REFUSED_STATUS: Final = 403
 """HTTP status of `/hold` at a node whose blocks wait for nobody."""
 _JSON: Final = {"Content-Type": "application/json"}
@@ -123,9 +125,22 @@ class RpcClient:
 
         Raises `RemoteError` if this node does not have it, `NodeUnreachable`.
         """
+        return await self._fetched(f"blob/{identity.hex()}", 200)
+
+    async def probe(self, **conditions: int) -> Any:
+        """The answer of `/ready`; `conditions` as in `node/rpc/probes.py`. Raises as `blob` does."""
+        query = "&".join(f"{name}={value}" for name, value in conditions.items())
+        raw = await self._fetched(f"ready?{query}", 200, _UNREADY_STATUS)
+        with self._node_language():
+            answer = read_answer(raw.decode(errors="replace"), self.url)
+            check_probe(answer)
+        return answer
+
+    async def _fetched(self, path: str, *statuses: int) -> bytes:
+        """The body of what lies at a path, if the answer has one of these statuses."""
         try:
-            async with self._open.get(f"{self.url}/blob/{identity.hex()}", allow_redirects=False) as response:
-                if response.status != 200:
+            async with self._open.get(f"{self.url}/{path}", allow_redirects=False) as response:
+                if response.status not in statuses:
                     raise await self._refusal(response)
                 return await self._body(response)
         except (aiohttp.ClientError, TimeoutError) as error:

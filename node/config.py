@@ -208,6 +208,12 @@ class Config:
         "give the same integers. A named engine that is missing or inexact ends the start.",
         choices=("auto", "numpy", "torch", "cuda"),
     )
+    disk_low_bytes: int = _setting(
+        2**30,
+        "Warn (`disk_low`) when fewer bytes are free on the disk of the data directory. Nothing limits what "
+        "the chain takes.",
+        limits=(0, _BYTES),
+    )
     log_level: str = _setting(
         "info",
         "Least important kind of log line that is written. debug writes the most lines, error the fewest.",

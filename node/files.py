@@ -86,7 +86,9 @@ def make_folder(path: Path) -> None:
     Raises `NotAFolder` if something else has the name of one of them, and `OSError`.
     """
     if not has_folder(path):
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.parent != path:
+            make_folder(path.parent)  # mkdir() itself lets everybody into the parents that it makes
+        path.mkdir(exist_ok=True, mode=0o700)
 
 
 def has_folder(path: Path) -> bool:

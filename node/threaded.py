@@ -16,7 +16,7 @@ import structlog
 from engram.consensus.chainspec import ChainSpec
 from engram.node.concurrency import cause_of
 from engram.node.config import Config
-from engram.node.files import open_log
+from engram.node.files import make_folder, open_log
 from engram.node.node import Node
 from engram.primitives.types import Address
 
@@ -31,7 +31,7 @@ def running_node(
     What it logs goes to `node.log` in its data directory: standard output is the program's. Raises what kept
     the node from starting, and at the end what ended it before its time.
     """
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(config.data_dir)
     with io.TextIOWrapper(open_log(config.data_dir / "node.log"), "utf-8", "backslashreplace") as stream:
         before = structlog.get_config()
         structlog.configure(logger_factory=structlog.WriteLoggerFactory(stream))

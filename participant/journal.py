@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from engram.node.errors import FileDamaged, NotAFile
-from engram.node.files import read_plain, write_private
+from engram.node.files import make_folder, read_plain, write_private
 from engram.participant.errors import AlreadyPlaying, SecretsInvalid
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
@@ -59,7 +59,7 @@ class Journal:
         Two programs would overwrite each other's secrets. The lock is the operating system's (flock), so a
         program that dies gives it up. Raises `AlreadyPlaying`.
         """
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._folder)
         path = self._folder / f"{round_id.hex()}-{author.hex()}.lock"
         with path.open("w") as file:
             try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-NOT_ANCHORED_STATUS, USAGE, DATA, UNREACHABLE, INTERNAL, IO = 1, 64, 65, 69, 70, 74
+NOT_ANCHORED_STATUS, NOT_READY_STATUS, USAGE, DATA, UNREACHABLE, INTERNAL, IO = 1, 2, 64, 65, 69, 70, 74
 LATER, NOT_ALLOWED, UNFIT, INTERRUPTED, BROKEN_PIPE = 75, 77, 78, 130, 141
 
 
@@ -27,6 +27,7 @@ class ExitStatus:
 
 EXIT_STATUSES: Final = (
     ExitStatus(NOT_ANCHORED_STATUS, "`engram verify`: the proof holds, and rests on no anchor", None),
+    ExitStatus(NOT_READY_STATUS, "`engram status --check`: clients should not use the node now", None),
     ExitStatus(USAGE, "wrong usage", False),
     ExitStatus(
         DATA, "a setting, a key or an input is wrong, the chain refuses it, or damage was found", False

@@ -173,9 +173,9 @@ async def fork_chain(directory: Path, source: ForkSource, usual: ChainSpec) -> t
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    (directory / BLOCKS_DIRECTORY).mkdir(exist_ok=True)
+    make_folder(directory / BLOCKS_DIRECTORY)
     shutil.rmtree(directory / DATABASE_DIRECTORY, ignore_errors=True)
-    (directory / DATABASE_DIRECTORY).mkdir()
+    make_folder(directory / DATABASE_DIRECTORY)
     swap(directory)
     return spec, forked
 

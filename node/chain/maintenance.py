@@ -74,12 +74,18 @@ class StoredSizes:
 
     blocks: int
     """Intact records of the block files, those of side branches included."""
+    side_blocks: int
+    """Those of them that are no body of the best chain."""
     block_plain_bytes: int
     block_stored_bytes: int
     blobs: int
     """Tensors, data parts and chunks in the database."""
     blob_plain_bytes: int
     blob_stored_bytes: int
+    block_files_bytes: int
+    """All bytes of the block files."""
+    database_bytes: int
+    """All bytes of the database's files, in which the blobs are."""
 
     def to_json(self) -> dict[str, object]:
         """The same as JSON values."""
@@ -190,7 +196,11 @@ def measure_data_dir(config: Config) -> StoredSizes:
             item.payload for item in store.files.scan(Position(0, 0)) if isinstance(item, StoredRecord)
         )
         blobs = _sizes(packed for _, packed in store.database.iterate(CONTENT))
-    return StoredSizes(*blocks, *blobs)
+        best = sum(store.find_body(store.get_ref(block)) is not None for _, block in store.canonical(1))
+    folders = [config.data_dir / name for name in (BLOCKS_DIRECTORY, DATABASE_DIRECTORY)]
+    files, database = map(folder_bytes, folders)
+    count, plain, stored = blocks
+    return StoredSizes(count, max(0, count - best), plain, stored, *blobs, files, database)
 
 
 def _sizes(values: Iterable[bytes]) -> tuple[int, int, int]:

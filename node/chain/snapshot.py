@@ -33,6 +33,7 @@ from engram.node.errors import (
     SnapshotFalse,
     SnapshotNotAnchored,
 )
+from engram.node.files import make_folder
 from engram.node.storage.batches import put_connected, put_ref, put_tip
 from engram.node.storage.db import Batch, LevelDatabase
 from engram.node.storage.memoryfiles import MemoryBlockFiles
@@ -157,7 +158,7 @@ def restore_snapshot(
     check_has_work(spec, min_work)
     if checkpoint is None and not min_work:
         raise SnapshotNotAnchored
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     need_space(directory, 3 * path.stat().st_size, "the database")
     building = directory / BUILDING
     shutil.rmtree(building, ignore_errors=True)
@@ -171,8 +172,8 @@ def restore_snapshot(
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    blocks.mkdir(exist_ok=True)
-    (directory / DATABASE_DIRECTORY).mkdir(exist_ok=True)
+    make_folder(blocks)
+    make_folder(directory / DATABASE_DIRECTORY)
     swap(directory)
     return info
 

@@ -19,8 +19,6 @@ from engram.node.settingrules import is_loopback_host
 
 OLD_BLOCKS: Final = 12
 """A head is old if so many blocks have been due since. By chance that happens once in 160,000 blocks."""
-LEAST_FREE_BYTES: Final = 2**30
-"""Below so many free bytes the disk is said to be almost full."""
 CODES: Final = (
     "syncing",
     "no_peers",
@@ -124,7 +122,7 @@ def _without_peers(gauges: Gauges) -> Iterator[NodeWarning]:
 
 
 def _of_machine(config: Config, gauges: Gauges) -> Iterator[NodeWarning]:
-    if gauges.free_bytes is not None and gauges.free_bytes < LEAST_FREE_BYTES:
+    if gauges.free_bytes is not None and gauges.free_bytes < config.disk_low_bytes:
         yield NodeWarning(
             "disk_low",
             f"the disk of {config.data_dir} has {gauges.free_bytes} bytes left: free some space, because the "

@@ -168,6 +168,7 @@ class LevelDatabase:
             raise CorruptStore(got=f"{path}/CURRENT is missing")
         with self._errors():
             cut_off = self._cut_off()
+            path.mkdir(exist_ok=True, mode=0o700)  # LevelDB itself would let everybody in
             self._db = plyvel.DB(
                 os.fsencode(path),  # plyvel itself refuses a name that is not UTF-8
                 create_if_missing=True,

@@ -22,6 +22,7 @@ from engram.node.errors import (
     SchemaMismatch,
     StatePruned,
 )
+from engram.node.files import make_folder
 from engram.node.storage.blockfiles import MAX_FILE_BYTES, BlockFiles
 from engram.node.storage.blocklog import BlockLog
 from engram.node.storage.damage import DamagedBodies
@@ -365,7 +366,7 @@ def open_store(
 
     Raises `DataDirLocked`, `SchemaMismatch`, `ForeignData`, `CorruptStore`, `DiskFull`, `DiskFailure`.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     finish_swap(directory)
     database = LevelDatabase(directory / DATABASE_DIRECTORY)
     try:

@@ -62,7 +62,10 @@ def test_sound_data(shell: Shell, head: dict[str, object]) -> None:
 
 def test_sizes(shell: Shell, head: dict[str, object]) -> None:
     sizes = shell.json("db", "size")
-    assert (sizes["blocks"], sizes["blobs"]) == (BLOCKS, 0)
+    assert (sizes["blocks"], sizes["side_blocks"], sizes["blobs"]) == (BLOCKS, 0, 0)
+    for name, folder in (("database_bytes", DATABASE_DIRECTORY), ("block_files_bytes", "blocks")):
+        assert sizes[name] == sum(path.stat().st_size for path in (shell.data_dir / folder).iterdir())
+    assert sizes["block_files_bytes"] > sizes["block_stored_bytes"]
     assert sizes["block_stored_bytes"] == sizes["block_plain_bytes"] + BLOCKS, "they are too short to deflate"
     assert shell.text("db", "size").startswith("blocks ")
 

@@ -1,5 +1,6 @@
 """`engram init` makes a directory that a node can run on, and never turns one into another chain's."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from engram.consensus.chainspec import chain_id, dump_spec, load_spec, spec_id
 from engram.node.config import SETTINGS, Config, default_text
 from engram.node.configsources import load_config
 from engram.node.datadir import make_data_dir, read_spec
+from engram.node.storage.store import open_store
 from engram.primitives.keys import format_address
 from tests.support.cli import Shell
 from tests.support.dev_node import address_of, write_keys
@@ -30,6 +32,20 @@ def test_a_new_directory_has_what_a_node_needs(shell: Shell) -> None:
     secret = dict.fromkeys(("chain.json", "engram.toml", "node.key", "rpc.token"), 0o600)
     assert files == {**secret, "keys": 0o700}
     assert load_config({"data_dir": shell.data_dir}, {}).config == Config(data_dir=shell.data_dir)
+
+
+def test_nobody_else_enters_the_data_directory_whichever_command_makes_it(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        for name, words in (("one", ("init",)), ("two", ("key", "new", "alice", "--chain", "local"))):
+            place = tmp_path / name / "data"
+            Shell(place, {"ENGRAM_PASSPHRASE": "correct horse"}).json(*words)
+            assert [path.stat().st_mode & 0o777 for path in (place.parent, place)] == [0o700, 0o700]
+        open_store(tmp_path / "one/data", bytes(32), bytes(32)).close()
+        for folder in ("leveldb", "blocks", "keys"):
+            assert (tmp_path / "one/data" / folder).stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)
 
 
 def test_the_same_chain_again_changes_nothing(shell: Shell) -> None:

@@ -12,7 +12,7 @@ from engram.node.clockwatch import FEWEST_VOICES
 from engram.node.config import Config
 from engram.node.metrics import Gauges
 from engram.node.rpc import warnings
-from engram.node.rpc.warnings import CODES, LEAST_FREE_BYTES, OLD_BLOCKS, warnings_of
+from engram.node.rpc.warnings import CODES, OLD_BLOCKS, warnings_of
 
 SPEC = main()
 WELL = Gauges(
@@ -54,7 +54,7 @@ def test_a_node_that_fares_well_is_not_warned_of() -> None:
         ("head_old", {"head_age_s": 2 * OLD_S, "on_demand": True}, {"head_age_s": 2 * OLD_S}),
         ("clock_skewed", {"clock_ahead_s": 10.0}, {"clock_ahead_s": 10.001}),
         ("clock_skewed", {"clock_ahead_s": -10.0}, {"clock_ahead_s": -10.001}),
-        ("disk_low", {"free_bytes": LEAST_FREE_BYTES}, {"free_bytes": LEAST_FREE_BYTES - 1}),
+        ("disk_low", {"free_bytes": 2**30}, {"free_bytes": 2**30 - 1}),
         ("disk_low", {"free_bytes": None}, {"free_bytes": 0}),
         ("engine_inexact", {"wrong_engines": {}}, {"wrong_engines": {"torch": "sums"}, "engine": "numpy"}),
         ("mining_paused", {"mining_paused": False}, {"mining_paused": True}),
@@ -63,6 +63,12 @@ def test_a_node_that_fares_well_is_not_warned_of() -> None:
 def test_each_warning_at_its_bound(code: str, within: dict[str, Any], beyond: dict[str, Any]) -> None:
     assert codes(replace(WELL, **within)) == []
     assert codes(replace(WELL, **beyond)) == [code]
+
+
+def test_when_the_disk_is_low_is_a_setting() -> None:
+    left = replace(WELL, free_bytes=2**35)
+    assert codes(left, disk_low_bytes=2**35) == []
+    assert codes(left, disk_low_bytes=2**35 + 1) == ["disk_low"]
 
 
 def test_every_warning_is_listed() -> None:
