@@ -295,6 +295,7 @@ def _access(session: CommandSession, key: Any, report: Report) -> NodeAccess:
     """Connections that wait for the node however long it is away."""
     from engram.participant.learn.settings import NodeAccess
     from engram.participant.wallet import Wallet as KeyWallet
+    from engram.primitives.errors import Invalid, NotReady
 
     def look() -> AbstractAsyncContextManager[RpcClient]:
         return session.node.patient_client(report, holds=False, patience_s=math.inf)
@@ -302,7 +303,11 @@ def _access(session: CommandSession, key: Any, report: Report) -> NodeAccess:
     @asynccontextmanager
     async def act() -> AsyncIterator[Wallet]:
         async with session.node.patient_client(report, holds=True, patience_s=math.inf) as client:
-            yield KeyWallet(client, key)
+            try:
+                yield KeyWallet(client, key)
+            except (Invalid, NotReady):  # what a daemon gives up, nobody begins again
+                await client.finish()
+                raise
 
     return NodeAccess(look, act)
 

@@ -32,10 +32,10 @@ def status(session: CommandSession) -> None:
     """Show whether the node mines, for which address, and with what result.
 
     "hashes" and "blocks" count the digests tried and the blocks found since the node started. "paused" means
-    that the node first fetches a longer chain from its peers, and "waits" says until when the miner waits for
-    this machine's clock, and why. "pace" is there on test networks only: "limit" is the height up to which
-    all programs that play a round are ready, "programs" is their number at this node, and "muster" is how
-    many must play before blocks without transactions are made.
+    that the node first fetches a longer chain from its peers, and "waits" says why the miner waits, and what
+    to do. "pace" is there on test networks only: "limit" is the height up to which all programs that play a
+    round are ready, "programs" is their number at this node, and "muster" is how many must play before blocks
+    without transactions are made. Once it is "met", "left" of them have left before they had finished.
     """
     result = session.call("miner_status")
     session.show(result, result.items())
@@ -107,6 +107,9 @@ def muster(session: CommandSession, programs: int) -> None:
 
     It is for test networks, whose blocks wait for the programs that play: `engram round run`, `engram round
     unseal` and each `engram participate` count as one. `engram round open --wait-for` asks for the same.
+
+    Until the round has ended, the blocks then also wait for a program that leaves before it has finished, by
+    Ctrl-C or a crash: give its command again, or let the blocks go on by `engram miner muster 0`.
     """
     result = session.call("miner_muster", programs=programs)
     session.show(result, result.items())

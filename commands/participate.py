@@ -208,6 +208,7 @@ def command(
     --no-python`. Process 0 plays the rounds, the others compute their share of every batch.
     """
     from engram.participant.agent import Agent
+    from engram.participant.errors import RoundMissed
     from engram.participant.pricing import Limits
     from engram.participant.strategies import Plan
     from engram.participant.training.backends import backend_named
@@ -241,7 +242,7 @@ def command(
         evaluator = session.engine(engine, None if trainer == "torch" else 0)
         with session.printer() as printer:
 
-            async def action(wallet: Wallet) -> None:
+            async def action(wallet: Wallet) -> Hash | None:
                 if memory is None:
                     strategy = await strategy_of(wallet, plan, adopt, joint=joint)
                 else:
@@ -258,9 +259,10 @@ def command(
                     unites=joint,
                     engine=evaluator,
                 )
-                await _play(agent, wallet, round_, model, follow, printer)
+                return await _play(agent, wallet, round_, model, follow, printer)
 
-            session.run_actor(action, printer.notice)
+            if missed := session.run_actor(action, printer.notice):
+                raise RoundMissed(got=missed)
 
 
 async def _play(
@@ -270,9 +272,8 @@ async def _play(
     model: str | None,
     follow: bool,
     printer: ProgressPrinter,
-) -> None:
-    from engram.participant.errors import RoundMissed
-
+) -> Hash | None:
+    """Plays one round, or one after another; the id of a round whose phases had passed before."""
     client = wallet.client
     model_id = bytes.fromhex(await find_model(client, model)) if model is not None else None
     while True:
@@ -284,9 +285,7 @@ async def _play(
         ended = await with_verdicts(client, await client.call("round_get", id=chosen))
         _show(printer, played, ended)
         if not follow:
-            if played.is_missed:
-                raise RoundMissed(got=chosen)
-            return
+            return chosen if played.is_missed else None
 
 
 async def strategy_of(

@@ -188,7 +188,9 @@ SECTIONS: Final = {
     metavar="PROGRAMS",
     help="On a test network (`engram run --dev`, `engram localnet`): after this, make only blocks with "
     "transactions until so many programs play the round at once: `round run`, `round unseal` and each "
-    "`participate` count as one. Without it, phases may pass before all of them have started.",
+    "`participate` count as one. If one of them is interrupted, the blocks wait until its command is given "
+    "again, or until `engram miner muster 0`. Without --wait-for, phases may pass meanwhile, and before all "
+    "have started.",
 )
 @yes_option
 @with_key

@@ -76,7 +76,7 @@ RESULTS: Final[Mapping[str, Any]] = {
     "chain_head": _HEAD,
     "chain_spec": {"rules": dict, "hrp": PREFIX},
     "dev_names": [{"address": str, "name": str}],
-    "miner_pace": {"muster": COUNT},
+    "miner_pace": {"muster": COUNT, "left": Maybe(COUNT)},
     "model_get": {"id": ID, "head": COUNT, "loss_kind": COUNT},
     "model_line": [HEX],
     "model_list": [{"id": ID}],
@@ -112,6 +112,7 @@ EVENTS: Final[Mapping[str, Any]] = {
     "transactions": {"txid": ID, "status": str},
     "rounds": {"id": ID, "model": ID, "phase": str, "status": str},
     "versions": {"model": ID, "number": COUNT},
+    "pace": {"left": Maybe(COUNT)},
 }
 """The same for events, per topic."""
 

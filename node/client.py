@@ -39,6 +39,7 @@ from engram.node.errors import (
     SubscriberTooSlow,
 )
 from engram.node.files import read_plain
+from engram.node.holding import HoldSocket
 from engram.node.unreachable import unreachable
 from engram.primitives.errors import ChainError, Invalid
 
@@ -50,8 +51,6 @@ HEARTBEAT_S: Final = 20.0
 MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
 """The largest WebSocket message that the client accepts."""
 _UNREADY_STATUS: Final = 503
-HOLD_REFUSED_STATUS: Final = 403
-"""HTTP status of `/hold` at a node whose blocks wait for nobody."""
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -68,7 +67,7 @@ class RpcClient:
         self._token = token
         self._ids = itertools.count(1)
         self._session: aiohttp.ClientSession | None = None
-        self._hold: _HoldSocket | None = None
+        self._hold: HoldSocket | None = None
 
     @classmethod
     def of_data_dir(cls, url: str, data_dir: Path) -> RpcClient:
@@ -252,15 +251,32 @@ class RpcClient:
         At first it makes no block at all; whoever waits for a block calls `ready`, as `reconnect.watch` does.
         So the block must hold one sequence of steps; steps that run beside it need a client of their own. If
         the node's blocks wait for nobody, which is the rule outside test networks, this does nothing.
+
+        Where the operator has asked for a muster, the blocks wait for a client whose block ends by an error
+        or a cancellation, until another holds in its place: see `finish`.
         """
         assert self._hold is None, "a client is held by one `async with` at a time"
-        self._hold = _HoldSocket(self._open, self.url)
+        self._hold = hold = HoldSocket(self._open, self.url, REQUEST_TIMEOUT_S)
         try:
-            await self._hold.allow(0)
+            await hold.allow(0)
             yield
+            await self.finish()
         finally:
-            hold, self._hold = self._hold, None
+            self._hold = None
             await hold.close()
+
+    async def finish(self) -> None:
+        """Ends the hold before its block does, because what the program had to do is done: no muster waits
+        for it. Outside such a block this does nothing.
+        """
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            await hold.finish()
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a block of `holding` is running, and the node's blocks wait for it."""
+        return self._hold is not None and self._hold.stands
 
     @property
     def holds(self) -> bool:
@@ -306,39 +322,6 @@ class _Subscription(AbstractAsyncContextManager[AsyncIterator[tuple[str, Any]]])
             await socket.close()
         if isinstance(error, aiohttp.ClientError):
             raise self._client._unreachable(error) from error
-
-
-class _HoldSocket:
-    """The connection that holds a node's blocks. It is opened again if it has broken."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self.url = url
-        self._session = session
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._refused = False
-
-    async def allow(self, height: int) -> None:
-        """Sends the height and waits until the node has noted it. Raises `NodeUnreachable`."""
-        if self._refused:
-            return
-        try:
-            if self._socket is None:
-                self._socket = await self._session.ws_connect(self.url + "/hold")
-            await self._socket.send_str(str(height))
-            answer = await self._socket.receive(timeout=REQUEST_TIMEOUT_S)
-            if answer.type is not aiohttp.WSMsgType.TEXT:
-                raise ConnectionError("the node has ended the connection")
-        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-            self._refused = getattr(error, "status", None) == HOLD_REFUSED_STATUS
-            await self.close()  # the next call connects anew
-            if not self._refused:
-                raise unreachable(self.url, error, REQUEST_TIMEOUT_S) from error
-
-    async def close(self) -> None:
-        """Ends the hold."""
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            await socket.close()
 
 
 def find_token(data_dir: Path) -> str | None:

@@ -134,7 +134,7 @@ class Gauges:
     mining: bool = False
     mining_paused: bool = False
     mining_waits: str = ""
-    """For what the miner waits if it waits for the clock, as text for people."""
+    """For what the miner waits, the clock or programs of a test network, as text for people."""
     on_demand: bool = False
     """Blocks are made only while they are needed, so an old head is no bad sign."""
     hashes: int = 0

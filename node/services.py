@@ -39,6 +39,7 @@ from engram.node.mempool.pool import limits_of
 from engram.node.mining.miner import Miner
 from engram.node.mining.mining import Mining, MiningSetup
 from engram.node.mining.pacing import Pacing
+from engram.node.mining.running import round_runs
 from engram.node.peering import ChainAdapter
 from engram.node.peerscores import BanningScores
 from engram.node.rpc.account import AccountMethods
@@ -193,7 +194,11 @@ def assemble(base: Base, setup: Setup) -> Services:
     journal = MempoolJournal(config.data_dir / JOURNAL_NAME, base.genesis.id)
     mempool = Mempool(chain, base.verifier, base.scorer, clock, limits, journal)
     pacing = Pacing(
-        partial(hub.publish, "pace"), clock, enabled=config.miner_waits, others=config.miner_waits_at
+        partial(hub.publish, "pace"),
+        clock,
+        enabled=config.miner_waits,
+        others=config.miner_waits_at,
+        round_runs=lambda: base.threads.rpc.run(round_runs, chain, chain.head),
     )
     pacing.moved(chain.head.total_work)
     chain.listen(lambda: pacing.moved(chain.head.total_work))

@@ -18,6 +18,7 @@ from engram.node.settingrules import shown
 from engram.participant.errors import ForeignNode
 from engram.participant.notices import Report
 from engram.participant.reconnect import PATIENCE_S, PatientClient
+from engram.participant.waiting import held
 
 if TYPE_CHECKING:
     from engram.consensus.chainspec import ChainSpec
@@ -103,7 +104,7 @@ class ChosenNode:
         """A client that waits if the node goes away: `patience_s` seconds, or as long as others do.
 
         `report` is told when the node is lost and when it is back. With `holds`, the blocks of a test network
-        wait for it.
+        wait for it (`held`).
         """
         last = self.url
 
@@ -117,5 +118,5 @@ class ChosenNode:
         most_s = PATIENCE_S if patience_s is None else patience_s
         async with PatientClient(find, report, patience_s=most_s) as client:
             await self.check_chain(client)
-            async with client.holding() if holds else nullcontext():
+            async with held(client, report) if holds else nullcontext():
                 yield client

@@ -31,13 +31,9 @@ from engram.node.errors import BlockTooEarly, InvalidAncestor
 from engram.node.mempool.mempool import Mempool
 from engram.node.mining.early import LOOK_S, Wait, wait_of
 from engram.node.mining.pacing import Pacing
-from engram.node.storage.recordindex import records
+from engram.node.mining.running import round_runs
 from engram.node.storage.store import BlockRef
-from engram.primitives.types import ZERO_HASH, Address, Hash
-from engram.statemachine.records import Model
-from engram.statemachine.roundclock import round_clock
-from engram.statemachine.rounds.calendar import Calendar, Phase
-from engram.statemachine.rounds.records import Round
+from engram.primitives.types import Address, Hash
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import Transaction
 
@@ -236,7 +232,7 @@ class Miner:
         """
         if self._is_idle or not self._pacing.may_mine_empty():
             return False
-        if not await in_worker(builder, self._round_runs, head):
+        if not await in_worker(builder, round_runs, self._chain, head):
             return False
         # One who plays alone gets the chain's pace: the others may be about to begin.
         return (not self._works and self._pacing.programs > 1) or self._has_come(head)
@@ -258,14 +254,6 @@ class Miner:
         if self._requests or not self._pacing.programs or not self._works:
             return True
         return self._has_come(head)
-
-    def _round_runs(self, head: BlockRef) -> bool:
-        """In a worker: whether the next block stands in the calendar of an open round."""
-        state, rules = self._chain.state(head), self._chain.spec.rules
-        models = records(self._chain.store.database, state, Model)
-        rounds = [state.get(Round, model.open_round) for model in models if model.open_round != ZERO_HASH]
-        tick = round_clock(state).ticks
-        return any(Calendar.of(round_, rules).at(tick).phase is not Phase.CLOSED for round_ in rounds)
 
     def _assemble(self, head: BlockRef, candidates: list[Transaction]) -> Template:
         """In a worker: the template on `head`, with the earliest allowed timestamp if the clock is behind

@@ -114,6 +114,13 @@ class Mining:
         return self._miner.waits if self._miner is not None else None
 
     @property
+    def waiting(self) -> str | None:
+        """Why it does not mine, or no empty block, although it is on, in words that continue a sentence."""
+        if self.waits is not None:
+            return self.waits.message
+        return self.pacing.waits if self.setup.active else None
+
+    @property
     def hashes(self) -> int:
         """Proof-of-work hashes computed since the node started."""
         return self._hashes + (self._miner.hashes if self._miner else 0)
@@ -128,7 +135,7 @@ class Mining:
         return {
             "mining": self.setup.active,
             "paused": self._paused,
-            "waits": self.waits.message if self.waits is not None else None,
+            "waits": self.waiting,
             "on_demand": self.setup.on_demand,
             "threads": self.setup.threads,
             "max_hashes_per_s": self.setup.max_hashes_per_s,

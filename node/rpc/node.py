@@ -141,13 +141,15 @@ class NodeMethods:
     @rpc_method(PaceResult)
     async def miner_pace(self) -> dict[str, Any]:
         """For which programs the node's blocks wait: the greatest height for which all of them are ready,
-        their number, and how many more blocks without transactions wait for.
+        their number, how many blocks without transactions wait for, and how many of these have left.
         """
         return asdict(self.mining.pacing.pace)
 
     @rpc_method(PaceResult, changes=True)
     async def miner_muster(self, programs: int) -> dict[str, Any]:
-        """Make no block without transactions until so many programs hold blocks at once; 0 ends that."""
+        """Make no block without transactions until so many programs hold blocks at once, and while one of
+        them is away that has not finished, until the round has ended; 0 ends that.
+        """
         self.mining.pacing.await_programs(programs)
         return await self.miner_pace()
 

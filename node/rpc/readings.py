@@ -86,7 +86,7 @@ class Readings:
             mempool_parked=self.mempool.parked,
             mining=mining.setup.active,
             mining_paused=mining.setup.active and mining.is_paused,
-            mining_waits=mining.waits.message if mining.waits is not None else "",
+            mining_waits=mining.waiting or "",
             on_demand=mining.setup.on_demand,
             hashes=mining.hashes,
             blocks_found=mining.blocks,

@@ -22,6 +22,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from engram.node import logs
 from engram.node.errors import HoldRefused
 from engram.node.explorer.serving import PREFIX, Pages
+from engram.node.holding import FINISHED
 from engram.node.listening import listen
 from engram.node.mining.pacing import Pacing
 from engram.node.rpc.admission import RpcPlaces, Unsent
@@ -270,16 +271,23 @@ class RpcServer:
         """Keeps the miner from going on without one program, for as long as the connection stands.
 
         Each message is a height, as decimal text, up to which the program is ready; the answer is the same
-        text, once the height is noted. The connection has no heartbeat, because a program that is suspended
-        does not answer, and just then its hold must stand.
+        text, once the height is noted. The message `finished` says that the program has done its part, and
+        ends the hold; for one that leaves without it, a muster waits. The connection has no heartbeat: a
+        program that is suspended does not answer, and just then its hold must stand.
         """
         try:
             hold = self._pacing.hold()
         except HoldRefused as error:
             raise HttpRefusal(403, error.message, code=error.code) from None
 
+        finished = False
+
         async def serve(socket: web.WebSocketResponse) -> None:
+            nonlocal finished
             async for message in socket:
+                if message.type is WSMsgType.TEXT and message.data == FINISHED:
+                    finished = True
+                    break
                 if message.type is not WSMsgType.TEXT or _HEIGHT.fullmatch(message.data) is None:
                     await socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"a height is expected")
                     break
@@ -289,7 +297,7 @@ class RpcServer:
         try:
             return await self._connected(request, serve, heartbeat_s=None)
         finally:
-            self._pacing.release(hold)
+            self._pacing.release(hold, finished=finished)
 
     async def _connected(
         self,

@@ -15,6 +15,7 @@ BORDERS = {
     "PIL": ("participant/tables/images.py",),
     "aiohttp": (
         "node/client.py",
+        "node/holding.py",
         "node/unreachable.py",
         "node/rpc/connection.py",
         "node/rpc/server.py",

@@ -88,6 +88,55 @@ def rest(process: subprocess.Popen[str]) -> tuple[str, str]:
     return process.stdout.read(), process.stderr.read()
 
 
+AUTHOR = ("participate", "--data", "digits", "--share", "2/4", "--steps", "100", "--key", "alice")
+OPENER = ("round", "run", "--key", "bob")
+
+
+@contextmanager
+def mustered(tmp_path: Path) -> Iterator[tuple[Player, subprocess.Popen[str]]]:
+    """A node whose blocks wait for two programs, and the one of them that plays the opener of a round."""
+    make_data_dir(tmp_path, replace(stage_spec(), block_time_ms=BLOCK_MS))
+    write_keys(tmp_path)
+    with processes(NodeCommand(tmp_path, "--dev", "--miner-address", address_of("miner"))):
+        player = Player(tmp_path)
+        opened = (*ROUND, "--windows", WINDOWS, "--bounty", "2", "--wait-for", "2", "--key", "bob")
+        player.run("round", "open", *opened)
+        with player.running(*OPENER) as opener:
+            yield player, opener
+
+
+@pytest.mark.timeout(900)
+def test_the_blocks_wait_for_an_author_who_is_killed_before_she_has_revealed(tmp_path: Path) -> None:
+    with mustered(tmp_path) as (player, opening):
+        with player.running(*AUTHOR) as dying:
+            until(dying, "committed")
+            dying.send_signal(signal.SIGKILL)
+        assert until(opening, "program_left")[-1]["left"] == 1
+        waiting = player.run("miner", "status")
+        assert waiting["pace"]["left"] == 1
+        assert "`engram miner muster 0`" in waiting["waits"]
+        result = player.run(*AUTHOR)
+        assert [epoch["code"] for epoch in result["epochs"]] == ["candidate_admitted"]
+        assert (result["status"], result["version"], result["bonds_burned"]) == ("decided", 1, 0)
+        events = [event["event"] for event in until(opening, "result")]
+        assert events[0] == "programs_complete"
+        assert player.run("miner", "status")["waits"] is None
+
+
+@pytest.mark.timeout(900)
+def test_an_operator_lets_the_blocks_go_on_without_an_author_who_stays_away(tmp_path: Path) -> None:
+    with mustered(tmp_path) as (player, opening):
+        with player.running(*AUTHOR) as leaving:
+            until(leaving, "committed")
+            leaving.send_signal(signal.SIGINT)
+            until(leaving, "left_waiting")
+            assert leaving.wait(WAIT_S) == 130
+        until(opening, "program_left")
+        assert player.run("miner", "muster", "0")["left"] is None
+        ended = until(opening, "result")[-1]
+        assert (ended["status"], ended["winner"]) == ("kept", None)
+
+
 @pytest.mark.timeout(1800)
 def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
     make_data_dir(tmp_path, replace(stage_spec(), block_time_ms=BLOCK_MS))
@@ -99,19 +148,17 @@ def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
         node.call("miner_muster", programs=programs)
         node.call("miner_start")
 
-    author = ("participate", "--data", "digits", "--share", "2/4", "--steps", "100", "--key", "alice")
-    opener = ("round", "run", "--key", "bob")
     with processes(node):
         mine_for(1)
         player = Player(tmp_path)
         player.run("round", "open", *ROUND, "--windows", WINDOWS, "--bounty", "2", "--key", "bob")
-        with player.running(*opener) as dying:
+        with player.running(*OPENER) as dying:
             until(dying, "revealed")
             mine_for(2)
             dying.send_signal(signal.SIGKILL)
-        with player.running(*opener) as opening:
+        with player.running(*OPENER) as opening:
             begun(opening)
-            with player.running(*author) as dying:
+            with player.running(*AUTHOR) as dying:
                 until(dying, "committed")
                 mine_for(3)
                 dying.send_signal(signal.SIGKILL)
@@ -120,7 +167,7 @@ def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
             node.start()
             mine_for(2)
             until(opening, "node_reached")
-            with player.running(*author) as leaving:
+            with player.running(*AUTHOR) as leaving:
                 events = until(leaving, "committed")
                 assert "training" not in [event["event"] for event in events], "it is not trained anew"
                 mine_for(3)
@@ -131,7 +178,7 @@ def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
                 assert json.loads(printed)["error"]["code"] == "interrupted"
                 assert "Traceback" not in said
             mine_for(2)
-            result = player.run(*author)
+            result = player.run(*AUTHOR)
             assert [epoch["code"] for epoch in result["epochs"]] == ["candidate_admitted"]
             assert (result["status"], result["version"]) == ("decided", 1)
             assert (result["bonds_returned"], result["bonds_burned"]) == (10**8, 0)

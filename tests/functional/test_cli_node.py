@@ -360,7 +360,7 @@ def test_a_muster_lets_no_empty_block_be_made(tmp_path: Path) -> None:
     with running_node(config, dev_spec()):
         owner = Shell(tmp_path, {})
         work = owner.json("chain", "head")["work"]
-        asked = {"limit": None, "programs": 0, "muster": 2, "work": work}
-        assert owner.json("miner", "muster", "2") == asked
+        nobody = {"limit": None, "programs": 0, "finished": 0, "met": False, "left": None}
+        assert owner.json("miner", "muster", "2") == {**nobody, "muster": 2, "work": work}
         assert owner.json("miner", "status")["pace"]["muster"] == 2
         assert owner.json("miner", "muster", "0")["muster"] == 0

@@ -15,8 +15,8 @@ from aiohttp import web
 import engram
 from engram import SyncChain
 from engram.node import client as client_module
-from engram.node.client import HOLD_REFUSED_STATUS
 from engram.node.errors import AnswerInvalid, ForeignAnswer, NodeUnreachable, RemoteError
+from engram.node.holding import HOLD_REFUSED_STATUS
 from engram.participant.errors import BlobMismatch
 from engram.participant.reconnect import MOST_FOREIGN_STREAMS
 from tests.support.rpc_shapes import strangers_let_be

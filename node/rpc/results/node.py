@@ -88,8 +88,16 @@ class PaceResult(TypedDict):
     limit: int | None
     """No block above this height, the least that a program is ready for; null if no program holds."""
     programs: int
+    finished: int
+    """How many programs have said here, since the node started, that they have done their part."""
     muster: int
-    """How many must hold before blocks without transactions are made; 0 if enough do."""
+    """How many must hold on the whole network before blocks without transactions are made, as was asked of
+    this node; who has finished since it was met is no longer counted. 0 if nobody has asked."""
+    met: bool
+    """Whether so many have held at once since it was asked: whoever is missing now has left."""
+    left: int | None
+    """How many on the whole network have left before they had finished, so that blocks wait for as many; null
+    where nobody is waited for."""
     work: int
 
 
@@ -100,7 +108,8 @@ class MinerResult(TypedDict):
     paused: bool
     """Whether it waits until blocks of peers have been fetched."""
     waits: str | None
-    """Why it does not mine although it is on, in words that continue a sentence."""
+    """Why it does not mine, or no block without transactions, although it is on, in words that continue a
+    sentence."""
     on_demand: bool
     threads: int
     max_hashes_per_s: int

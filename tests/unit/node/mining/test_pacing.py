@@ -63,18 +63,123 @@ async def test_blocks_that_are_asked_for_wait_for_nobody() -> None:
         assert node.chain.head.height == 2
 
 
-async def test_a_muster_ends_when_enough_programs_hold_at_once() -> None:
+def alone(told: list[dict[str, Any]] | None = None, **more: Any) -> Pacing:
+    """The pacing of a network's only miner; each of its states is added to `told`."""
+    return Pacing((told if told is not None else []).append, SystemClock(), enabled=True, **more)
+
+
+def test_a_muster_is_met_when_enough_programs_hold_at_once() -> None:
     told: list[dict[str, Any]] = []
-    pacing = Pacing(told.append, SystemClock(), enabled=True)
+    pacing = alone(told)
     pacing.await_programs(2)
     pacing.release(pacing.hold())
-    first = pacing.hold()
+    assert pacing.left is None, "before it is met, nobody has left"
+    pacing.hold()
     assert not pacing.may_mine_empty()
+    assert "until 2 programs play a round at once, and there are 1" in str(pacing.waits)
     pacing.hold()
     assert pacing.may_mine_empty()
+    assert pacing.waits is None
+    state = {"limit": 0, "programs": 2, "finished": 0, "muster": 2, "met": True, "left": 0, "work": 0}
+    assert told[-1] == state
+
+
+def test_a_muster_that_is_met_waits_for_who_leaves_before_it_has_finished() -> None:
+    told: list[dict[str, Any]] = []
+    pacing = alone(told)
+    pacing.await_programs(2)
+    first, second = pacing.hold(), pacing.hold()
     pacing.release(first)
+    assert not pacing.may_mine_empty()
+    assert (told[-1]["programs"], told[-1]["left"]) == (1, 1)
+    assert "1 program left the round" in str(pacing.waits)
+    assert "`engram miner muster 0`" in str(pacing.waits)
+    pacing.release(second)
+    assert "2 programs left the round" in str(pacing.waits)
+    first, second = pacing.hold(), pacing.hold()
+    assert pacing.may_mine_empty(), "others hold in their place"
+    third = pacing.hold()
+    pacing.release(third)
+    assert not pacing.may_mine_empty(), "who has come later is waited for, too"
+    third = pacing.hold()
+    for left, hold in ((2, third), (1, first)):
+        pacing.release(hold, finished=True)
+        assert pacing.may_mine_empty(), "who has finished is waited for no more"
+        assert told[-1]["muster"] == left
+    pacing.release(second)
+    assert not pacing.may_mine_empty()
+    pacing.await_programs(0)
+    assert pacing.may_mine_empty(), "the operator has said so"
+    pacing.release(pacing.hold())
+    assert pacing.may_mine_empty(), "without a muster, nobody waits for who leaves"
+
+
+def test_a_muster_is_over_when_all_have_finished() -> None:
+    pacing = alone()
+    pacing.await_programs(1)
+    pacing.release(pacing.hold(), finished=True)
+    assert pacing.left is None
+    pacing.release(pacing.hold())
     assert pacing.may_mine_empty()
-    assert told[-1] == {"limit": 0, "programs": 1, "muster": 0, "work": 0}
+
+
+async def test_a_muster_is_over_when_the_round_has_ended() -> None:
+    runs, asked = False, asyncio.Event()
+
+    async def round_runs() -> bool:
+        asked.set()
+        return runs
+
+    pacing = alone(round_runs=round_runs)
+    service = asyncio.create_task(pacing.run())
+
+    async def next_head(work: int) -> int | None:
+        """How many have left, once the next head is looked at."""
+        asked.clear()
+        pacing.moved(work)
+        await asked.wait()
+        await settled()
+        return pacing.left
+
+    pacing.await_programs(2)
+    leaving = pacing.hold()
+    pacing.hold()
+    assert await next_head(1) == 0, "its round may be opened later"
+    runs = True
+    assert await next_head(2) == 0
+    pacing.release(leaving)
+    assert not pacing.may_mine_empty()
+    runs = False
+    assert await next_head(3) is None
+    assert pacing.may_mine_empty()
+    service.cancel()
+    await asyncio.wait([service])
+
+
+async def test_all_miners_of_a_network_wait_for_who_has_left_one_of_them() -> None:
+    async with opened() as door:
+        here = alone(others=(door.url,))
+        service = asyncio.create_task(here.run())
+        await until(here.may_mine_empty)
+        here.await_programs(2)
+        here.hold()
+        there = door.pacing.hold()
+        await until(lambda: here.left == 0)
+        door.pacing.release(there)
+        await until(lambda: here.left == 1)
+        assert not here.may_mine_empty()
+        there = door.pacing.hold()
+        await until(lambda: here.left == 0)
+        door.pacing.release(there, finished=True)
+        await until(lambda: here.programs == 1)
+        assert here.may_mine_empty()
+        assert here.pace.muster == 1
+        here.await_programs(0)
+        door.pacing.await_programs(3)
+        await until(lambda: here.waits is not None)
+        assert f"`engram miner muster 0 --rpc {door.url}`" in str(here.waits)
+        service.cancel()
+        await asyncio.wait([service])
 
 
 async def test_nobody_holds_where_blocks_wait_for_nobody() -> None:
@@ -132,6 +237,9 @@ async def test_while_programs_hold_a_miner_waits_for_the_better_head_of_another(
         {"limit": -1},
         {"programs": None},
         {"muster": 1.5},
+        {"finished": "1"},
+        {"met": 1},
+        {"left": -1},
         {"other": 1},
     ],
 )
