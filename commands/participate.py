@@ -189,7 +189,7 @@ def command(
 
     Give your own data with --data, or a trained network with --adopt. In each epoch of the round the command
     trains an update, commits to it and reveals it. At the end it has its updates scored on the rows that
-    nobody could see, and takes its bonds back. ROUND is the beginning of a round's id; without it, the
+    were sealed, and takes its bonds back. ROUND is the beginning of a round's id; without it, the
     command plays the open round.
 
     With --memory, a growth is solved from your rows of the new classes, and from sums or mixtures of the old

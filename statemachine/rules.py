@@ -114,7 +114,7 @@ class Rules:
     min_witness_rows: U32 = 40
     """With fewer rows, witnesses form no group of their own."""
     min_old_rows: U32 = 20
-    """The fewest rows of old classes that no author has seen, in a GROW round."""
+    """The fewest unseen rows of old classes in a GROW round."""
     min_z_squared: U16 = 9
     """The least z²: how far above chance a gain must be."""
     max_retention_parts: U8 = 16

@@ -113,7 +113,7 @@ class HeavyReport:
     dispute_fee: int = 0
     """The most that the dispute could cost the watcher, in sparks."""
     accuracy: float = 0.0
-    """Of the version that stands, on the rows that nobody could see."""
+    """Of the version that stands, on the rows that were sealed."""
     state_root: str = ""
     seconds: float = 0.0
 

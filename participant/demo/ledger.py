@@ -125,7 +125,7 @@ async def report_retention(scene: Scene, round_: Round, before: Model, grown: Mo
             expected=row.may_forget,
             got=row.forgotten,
         )
-        what = f"retention part {row.part[:12]}" if row.part else "old rows that no author had seen"
+        what = f"retention part {row.part[:12]}" if row.part else "old rows of sealed parts"
         scene.say(
             "gate",
             f"{what}: the growth has lost {row.forgotten} of {row.rows} rows, {row.may_forget} are allowed",

@@ -1,7 +1,7 @@
 """The story of the demonstration, act by act. An act that ends otherwise than promised is an error.
 
 1  A founder founds a model and three authors train it; a liar, a copycat and a leaker try to cheat.
-2  The rows of the founder and of a witness that nobody has seen decide, and the new version freezes.
+2  The sealed rows of the founder and of a witness decide, and the new version freezes.
 3  The model grows by four classes; a forger tries twice to change what is frozen.
 4  A test set is scored, all nodes agree, a prediction is explained, a proof is written and checked.
 """

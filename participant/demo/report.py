@@ -89,7 +89,7 @@ class RetentionRow:
     """Old rows, and how many of them the growth has lost."""
 
     part: str
-    """A retention part; empty for the rows that no author had seen."""
+    """A retention part; empty for the rows of sealed parts."""
     rows: int
     forgotten: int
     """Rows that the version before has right and the growth has not."""

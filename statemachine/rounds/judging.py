@@ -1,4 +1,4 @@
-"""How one network is judged against another on rows that its author has not seen. Pure functions of numbers.
+"""How a network is judged against another on rows that stayed sealed till then. Pure functions of numbers.
 
 **The null growth** is what every baseline stands on: version t, to which the knowledge of how often each
 class occurs was added and nothing else. Of n rows, counted over all unseen parts of the round, n_old have old

@@ -231,7 +231,7 @@ class Round:
     validation_counts: CountsByClass = ()
     """How many rows of the validation parts have each of the K + m classes."""
     unseen: Annotated[tuple[OpenedPart, ...], Size(0, 256)] = ()
-    """The parts that no author can have seen, of witnesses and opener, in the order in which they opened."""
+    """The parts that were sealed until the last update, of witnesses and opener, as they opened."""
     unseen_counts: CountsByClass = ()
     """How many rows of the unseen parts have each class."""
     results: Annotated[tuple[EpochResult, ...], Size(0, 32)] = ()
@@ -272,7 +272,7 @@ class Round:
 
     @property
     def independent(self) -> bool:
-        """Whether a witness has opened a part, of which the opener did not know the rows."""
+        """Whether a witness has opened a part, so that the opener has not brought all rows that decide."""
         return any(witness.opened for witness in self.witnesses)
 
 

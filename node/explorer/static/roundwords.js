@@ -31,10 +31,10 @@ const PHASES = {
   update: ["update", "Authors reveal what they committed to, and every node recomputes the claimed loss."],
   audit_witnesses: [
     "witnesses open",
-    "Witnesses open the parts that they sealed. No author can have seen them.",
+    "Witnesses open the parts that they sealed. Until then, nobody else can read them.",
   ],
   audit: ["open sealed", "The opener opens the sealed parts, which decide among the updates."],
-  score: ["score", "The updates are scored on all the parts that no author can have seen."],
+  score: ["score", "The updates are scored on all parts that were sealed until the last update was in."],
   closed: ["settle", "All phases are over. The next transaction of the round settles its outcome."],
 };
 

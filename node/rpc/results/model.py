@@ -142,7 +142,7 @@ class RoundShown(TypedDict):
     ticks_left: int | None
     """Of the phase; null if it has no end."""
     independent: bool
-    """Whether a witness has opened a part, of which the opener did not know the rows."""
+    """Whether a witness has opened a part, so that the opener has not brought all rows that decide."""
     calendar: dict[str, list[int | None]]
     """First and last `tick` of each phase; phases of an epoch end with its number, such as `commit_0`. After
     a head whose `ticks` are the first one, the next block stands in the phase."""

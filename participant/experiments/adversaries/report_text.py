@@ -24,7 +24,7 @@ attacks. Its numbers show that everything works, and not how well."""
 
 SHORT: Final = """\
 Attacks by authors do not change who wins as long as one honest author takes part whose network is the best,
-whatever the share of attackers: what decides is the loss on rows that no author has seen, and it is
+whatever the share of attackers: what decides is the loss on rows of sealed parts, and it is
 computed by every node. Numbers of votes play no part. What the attacks cost differs: a false claim, a
 forged weight, a commit that is never revealed and a network that is good on the revealed rows alone cost
 the bond; a worse network that is honestly declared costs fees and the entry; a copied reveal costs nothing.

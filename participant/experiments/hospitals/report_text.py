@@ -41,7 +41,7 @@ so their numbers move by many points with the division."""
 ROUNDS: Final = """\
 Columns with a star depend on the chain's draw, which decides by block ids which of the opener's parts are
 revealed and which stay sealed; in *own rounds* the draw can also decide who wins. The loss is the one on
-the parts that no author had seen. *Lost* are old rows that the model had right before the growth and has
+the parts that were sealed. *Lost* are old rows that the model had right before the growth and has
 wrong after it. A round whose gain is not proved leaves the model as it was; then the groups that would
 follow are not taught, and their test rows count as wrong."""
 

@@ -38,7 +38,10 @@ def test_a_word_is_found_in_other_forms(word: str, name: str) -> None:
     assert found.name == name
 
 
-@pytest.mark.parametrize("word", ["gate", "macs", "claimable", "independent", "sealed", "epoch", "window"])
+WORDS = ["gate", "macs", "claimable", "independent", "sealed", "epoch", "window", "state", "self-graded"]
+
+
+@pytest.mark.parametrize("word", WORDS)
 def test_words_of_outputs_are_explained(word: str) -> None:
     assert find_term(TERMS, word) is not None
 

@@ -9,7 +9,7 @@ import { timeline } from "../timeline.js";
 
 const SHOWN = 100;
 const LEAD =
-  "A round is one attempt to improve a model: rows that no author has seen decide among the updates.";
+  "A round is one attempt to improve a model: rows that stay sealed until the last update decide.";
 const COLUMNS = [
   { head: "Round", cell: (round) => link("round", round.id) },
   { head: "Outcome", cell: (round) => tag(statusName(round), statusTag(round)) },
