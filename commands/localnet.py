@@ -212,6 +212,7 @@ def _say_how(session: CommandSession, place: Path) -> None:
     data_dir = background.members(place)[0]
     names = sorted(path.stem for path in (data_dir / KEYS_DIRECTORY).glob("*.json"))
     if names:
+        session.note(f"keys: {', '.join(names)}; each that the network was made with has coins")
         session.note(f"try: engram account show --data-dir {quote(str(data_dir))} --key {names[0]}")
     if session.given_passphrase() is None:
         session.note(f"set ENGRAM_PASSPHRASE={PASSPHRASE} to use its keys, unless you made them with another")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from engram.commands.support.errors import NotAnchored
+from engram.commands.support.errors import FileExistsAlready, NotAnchored
 from engram.commands.support.files import check_free, output_option
 from engram.commands.support.lookup import ask_model, model_argument
 from engram.commands.support.options import Command, json_flag, with_session
@@ -74,7 +74,7 @@ def prove(
     "attest",
     cls=Command,
     example="engram model attest model.npz --proof model.proof --checkpoint 00b1f2…\n"
-    "engram model attest model.npz --proof model.proof --chain main --min-work 100000000000",
+    "engram model attest model.npz --proof model.proof --chain main --min-work 1000000000000000",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
@@ -100,17 +100,17 @@ def attest(file: Path, proof: Path, check: Check, force: bool, as_json: bool) ->
     """
     from hashlib import sha256
 
-    output = file.with_name(file.name + SUFFIX)
-    check_free(output, force=force)
     verdict = check.verdict(proof, file)
     if not verdict.accepted:
-        raise NotAnchored
+        raise NotAnchored(f"no statement is written, because the proof is not anchored. {verdict.anchor[-1]}")
+    output = file.with_name(file.name + SUFFIX)
+    if output.exists() and not force:
+        raise FileExistsAlready("the statement exists already: replace it with --force", got=str(output))
     digest = sha256(file.read_bytes()).hexdigest()
     predicate: dict[str, Any] = {
         **verdict.facts,
         "proof": {"name": proof.name, "digest": {"sha256": sha256(proof.read_bytes()).hexdigest()}},
-        "proves": verdict.proves,
-        "does_not_prove": verdict.does_not_prove,
+        **verdict.sentences,
     }
     statement = {
         "_type": STATEMENT_TYPE,

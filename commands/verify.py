@@ -28,7 +28,7 @@ WIDEST: Final = 100
     "verify",
     cls=Command,
     example="engram verify model.proof --checkpoint 00b1f2…\n"
-    "engram verify model.proof --chain main --min-work 100000000000\n"
+    "engram verify model.proof --chain main --min-work 1000000000000000\n"
     "engram verify model.proof --checkpoint 00b1f2… --model model.npz --predict digits --rows 3",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -85,7 +85,8 @@ def command(
     A proof needs an anchor, which you bring: --checkpoint or --min-work. The first line is "accepted" if the
     proof rests on an anchor; the exit status is then 0. Without an anchor the first line is "consistent, not
     anchored" and the exit status is 1: anybody could have made such a file, and the text says how many
-    hash attempts that takes. A proof that breaks a rule is refused with an error and a status of 65 or 75.
+    hash attempts that takes. Fewer than 2^40 (about 10^12) are no anchor, whatever --min-work says.
+    A proof that breaks a rule is refused with an error and a status of 65 or 75.
     """
     from engram.library.proof_fields import record_fields
 
@@ -98,9 +99,8 @@ def command(
     if data is not None and verdict.network is not None:
         answers = _predicted(verdict.network, rows_of(RowsOfFile(data, label, mapping), first, rows))
     if as_json:
-        lists = {"proves": verdict.proves, "does_not_prove": verdict.does_not_prove}
         checked = {"weights_checked": verdict.network is not None}
-        print_json({**verdict.facts, **checked, **lists, "predictions": answers})
+        print_json({**verdict.facts, **checked, **verdict.sentences, "predictions": answers})
     else:
         click.echo(verdict.verdict)
         print_fields(record_fields(verdict.facts))

@@ -90,7 +90,9 @@ class ProofDamaged(InvalidProof):
 
 
 class WrongSpec(InvalidProof):
-    """The bundle is of another chain than the one whose ChainSpec it is checked with."""
+    """The proof is about another chain: what is expected is the spec_id of the ChainSpec that it is checked
+    with.
+    """
 
 
 class CheckpointNeeded(InvalidProof):
@@ -101,8 +103,8 @@ class CheckpointNeeded(InvalidProof):
 
 
 class CheckpointMissing(InvalidProof):
-    """The checkpoint is not among the headers of the bundle: ask for one that is made for your checkpoint, as
-    `engram model prove --checkpoint ID` makes it.
+    """The checkpoint is not among the headers of the file: see whether you have copied its id whole and
+    right; else ask for a proof that is made for it (`engram model prove --checkpoint ID`).
     """
 
 

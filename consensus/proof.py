@@ -7,7 +7,8 @@ called an anchor:
 - a checkpoint, that is, the id of a block that the verifier trusts. It vouches for its own state root and for
   those of its ancestors, because the hashes of headers lead to them. It vouches for no block after it;
 - an amount of work. It counts from the block with the state root on. The work before that block says nothing
-  about it: anybody can copy the headers of an honest chain and append a header of their own.
+  about it: anybody can copy the headers of an honest chain and append a header of their own. Work that
+  everybody can do in minutes is no anchor, see `LEAST_ANCHORING_WORK`.
 
 The rules come from the ChainSpec that the verifier brings. A bundle only names its spec: a bundle that
 brought the rules could choose rules under which work costs nothing.
@@ -50,6 +51,12 @@ from engram.statemachine.rounds.judging import lower_baseline
 from engram.statemachine.rounds.records import Round, RoundKind, RoundStatus, RoundWitness
 from engram.statemachine.state import record_path
 
+LEAST_ANCHORING_WORK: Final = 2**40
+"""Hash attempts below which work is no anchor, whatever the verifier asked for.
+
+So many are within everybody's reach: machines that are sold for mining compute 10^9 scrypt digests and more a
+second, and 10^14 digests of sha256d, so that one of them needs minutes at most for 2^40.
+"""
 _NO_CHECKPOINT: Final = -1
 
 R = TypeVar("R", bound=Record)
@@ -96,7 +103,7 @@ class ProofReport:
     @property
     def anchored(self) -> bool:
         """Whether the proof rests on something that the verifier brought. If not, it proves nothing."""
-        return self.vouched or self.min_work > 0
+        return self.vouched or (self.min_work > 0 and self.work >= LEAST_ANCHORING_WORK)
 
     @property
     def confirmations(self) -> int:
@@ -199,7 +206,12 @@ def verify_bundle(
     `InvalidProof`.
     """
     if bundle.spec_id != (identity := spec_id(spec)):
-        raise WrongSpec(expected=identity, got=bundle.spec_id)
+        raise WrongSpec(
+            f"the proof is about another chain: your ChainSpec, of the chain {spec.name}, has the spec_id "
+            "that was expected, and the proof has the other",
+            expected=identity,
+            got=bundle.spec_id,
+        )
     check_has_work(spec, min_work)
     if bundle.depth >= len(bundle.headers):
         raise MalformedProof(

@@ -23,15 +23,26 @@ def claim_words(claims: Mapping[str, int] | None) -> str:
     )
 
 
+def claimed_sentence(known: Mapping[str, Any]) -> str:
+    """How much of the claim about a version nodes have computed; `known` has the facts of its proof."""
+    claims = known["claims"]
+    audited, chunks = claims["audited"], claims["chunks"]
+    of_all = f"{min(audited, chunks)} of the {chunks:,} chunks of this claim"
+    if known["kind"] == "grow":
+        of_all = f"{audited} chunks of it, out of {chunks:,} of the round's rows and those of older rows"
+    return (
+        f"Every node computed {of_all}, drawn by the chain; the rest stands because nobody proved it false "
+        f"within {claims['window']:,} ticks."
+    )
+
+
 def not_computed(known: Mapping[str, Any]) -> list[str]:
     """What a proof leaves open of a version whose scores were claimed; nothing of other versions."""
     claims = known["claims"]
     if claims is None or not known["version"]:
         return []
-    chunks = "one chunk" if claims["audited"] == 1 else f"{claims['audited']} chunks"
     return [
-        "That every node has computed its losses. Not every node computed this: it was claimed row by row, "
-        f"could be disputed for {claims['window']:,} ticks, and {chunks} of rows, drawn by the chain, were "
-        "audited by every node. That the claim is true rests on one honest watcher, who computed all of it "
-        "in that time, and on one honest miner, who would have taken a dispute into a block."
+        "That the losses which its author claimed are right. Not every node computed them: they are right if "
+        f"one honest watcher computed all of them within those {claims['window']:,} ticks, and one honest "
+        "miner would have taken a dispute into a block."
     ]

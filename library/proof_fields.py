@@ -1,6 +1,7 @@
 """What a person reads of the records that a proof shows: a few groups of lines, with their units.
 
-`library/proof_words.py` has the same facts for programs, and the sentences that say what they mean.
+`library/proof_facts.py` has the same facts for programs, `library/proof_words.py` the sentences that say what
+they mean.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engram.library.claim_words import claim_words
+from engram.library.proof_keys import key_words
 from engram.library.proof_words import witness_words
 from engram.node.amounts import NO_WORK, accuracy, mean_loss
 
@@ -50,7 +52,7 @@ def _chain(known: Mapping[str, Any]) -> dict[str, Any]:
     return _said(
         {
             "name": known["chain"],
-            "its constants": known["spec_id"],
+            "spec_id": known["spec_id"],
             "its first block": known["genesis"],
             "proven block": f"at height {block['height']}, of {block['time']}",
             "id of that block": block["id"],
@@ -82,30 +84,16 @@ def _model(known: Mapping[str, Any]) -> dict[str, Any]:
             "its author": known["author"],
             "unites growths of": known["halves"],
             "opener of its round": known["opener"],
-            "one key": _one_key(known),
+            "one key": key_words(known),
             "classes": known["classes"],
             "its scores": claim_words(known["claims"]),
             "hidden neurons": [
                 f"{each['neurons']:,} since version {each['version']}, by {each['author']}"
                 for each in known["lineage"]
             ],
-            "root of all weights": known["root"],
+            "parameters root": known["root"],
         }
     )
-
-
-def _one_key(known: Mapping[str, Any]) -> str | None:
-    """Who of founder, opener and author is one key; nothing of a version that no round has made."""
-    if known["opener_is_author"] is None:
-        return None
-    if known["opener_is_author"]:
-        others = ", and the founder" if known["founder_is_opener"] else ""
-        return f"the opener and the author{others}: a self-graded claim"
-    if known["founder_is_opener"]:
-        return "the founder and the opener"
-    if known["founder_is_author"]:
-        return "the founder and the author"
-    return "none: founder, opener and author are three keys"
 
 
 def _measured(known: Mapping[str, Any]) -> dict[str, Any]:

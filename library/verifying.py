@@ -15,8 +15,9 @@ from engram.consensus.proof import ProofReport, verify_bundle
 from engram.library.errors import OptionInvalid, SpecNotGiven
 from engram.library.model import Proof
 from engram.library.network import Network
+from engram.library.proof_facts import facts
 from engram.library.proof_fields import record_lines
-from engram.library.proof_words import ANCHORED, NOT_ANCHORED, facts, limits, proves
+from engram.library.proof_words import anchor_words, limits, statements
 from engram.node.configsources import find_data_dir
 from engram.node.datadir import read_spec, read_spec_file
 from engram.node.errors import ChainNotFound, ConfigInvalid
@@ -35,8 +36,12 @@ class ProofVerdict:
     """The headers and records themselves."""
     facts: dict[str, Any]
     """What `engram verify --json` prints, under the same names."""
+    anchor: tuple[str, ...]
+    """Sentences that say what the proof rests on; if it is not `accepted`, what it lacks."""
     proves: tuple[str, ...]
-    """Sentences. If the proof is not `accepted`, they say what the file claims."""
+    """Sentences; none if the proof is not `accepted`."""
+    file_claims: tuple[str, ...]
+    """If the proof is not `accepted`: the same sentences, which then are only what the file claims."""
     does_not_prove: tuple[str, ...]
     network: Network | None
     """The network that was given, now known to be the proven version; None if none was given."""
@@ -47,7 +52,7 @@ class ProofVerdict:
         return self.report.anchored
 
     def __repr__(self) -> str:
-        return f"ProofVerdict({self.verdict}; {len(self.proves)} sentences proved, print it to read them)"
+        return f"ProofVerdict({self.verdict}; print it to read what it proves)"
 
     def __str__(self) -> str:
         """The verdict, the records with whole ids and keys, and the conclusion."""
@@ -55,16 +60,35 @@ class ProofVerdict:
 
     @property
     def verdict(self) -> str:
-        """ANCHORED or NOT_ANCHORED, the first line of the text."""
-        return ANCHORED if self.accepted else NOT_ANCHORED
+        """ "accepted", or "consistent, not anchored": the first line of the text."""
+        return str(self.facts["verdict"])
+
+    @property
+    def sentences(self) -> dict[str, tuple[str, ...]]:
+        """The four lists of sentences, under their names in `engram verify --json`."""
+        return {
+            "anchor": self.anchor,
+            "proves": self.proves,
+            "file_claims": self.file_claims,
+            "does_not_prove": self.does_not_prove,
+        }
 
     @property
     def conclusion(self) -> str:
-        """The two lists of sentences: what the proof proves or its file claims, and what it does not."""
+        """Lists of sentences: what the proof proves, or what its file claims, and what it does not prove."""
+        lists: tuple[tuple[str, tuple[str, ...]], ...] = (
+            ("What this proves:", (*self.anchor, *self.proves)),
+            ("What this does not prove:", self.does_not_prove),
+        )
+        if not self.accepted:
+            lists = (
+                ("What this proves: nothing.", self.anchor),
+                ("What the file claims:", self.file_claims),
+                ("What it would not prove with an anchor either:", self.does_not_prove),
+            )
         lines: list[str] = []
-        heading = "What this proves" if self.accepted else "What the file claims"
-        for title, sentences in ((heading, self.proves), ("What this does not prove", self.does_not_prove)):
-            lines += ["", f"{title}:", *(f"- {sentence}" for sentence in sentences)]
+        for title, sentences in lists:
+            lines += ["", title, *(f"- {sentence}" for sentence in sentences)]
         return "\n".join(lines[1:])
 
 
@@ -81,10 +105,11 @@ def verify(
 
     `proof`: what `model.prove()` gives, its bytes, or the path of its file. An anchor comes from you:
     `checkpoint` is the id of a block that you trust, `min_work` the least number of hash attempts in the
-    proven block and those after it. Without an anchor the verdict is not `accepted`, since anybody could have
-    made such a file. `chain` is the chain that you mean: "main", "test", the path of a chain.json, or a
-    ChainSpec; by default that of the data directory, or else main or test, if the proof is of that chain.
-    `network`: a network or a file of `model pull`, which must be the proven version.
+    proven block and those after it; fewer than 2^40 are no anchor. Without an anchor the verdict is not
+    `accepted`, since anybody could have made such a file. `chain` is the chain that you mean: "main", "test",
+    the path of a chain.json, or a ChainSpec; by default that of the data directory, or else main or test, if
+    the proof is of that chain. `network`: a network or a file of `model pull`, which must be the proven
+    version.
 
     Raises `SpecNotGiven`, `OptionInvalid`, what `open_bundle` and `verify_bundle` raise for a proof that
     breaks a rule, and `WeightsMismatch` and `ModelFileInvalid` for another network.
@@ -104,13 +129,14 @@ def verify(
         min_work=min_work,
     )
     known = facts(report)
-    proved = proves(known)
+    said = statements(known)
     checked = None
     if network is not None:
         checked, named = _checked(network, bundle, report)
-        proved.append(f"{named} holds exactly the weights and biases of this version.")
+        said.append(f"{named} holds exactly the weights and biases of this version.")
     unproved = limits(known, weights_checked=checked is not None)
-    return ProofVerdict(report, known, tuple(proved), tuple(unproved), checked)
+    proved, claimed = (tuple(said), ()) if report.anchored else ((), tuple(said))
+    return ProofVerdict(report, known, tuple(anchor_words(known)), proved, claimed, tuple(unproved), checked)
 
 
 def _block_id(given: str | bytes | None) -> Hash | None:

@@ -41,7 +41,7 @@ class PlayStuck(InvalidInput):
 
 
 class NotAnchored(InvalidInput):
-    """The proof is consistent but not anchored: give a --checkpoint or --min-work that you trust."""
+    """No statement is written about a proof without an anchor: give the --checkpoint that you trust."""
 
 
 class NotBanned(InvalidInput):

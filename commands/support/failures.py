@@ -53,7 +53,8 @@ _HINTS: Final = {
     "round_over": "`engram round show` shows the round's phase and the calendar of all its phases",
     "round_already_open": "`engram round list` shows the open round; a model has one at a time",
     "spec_not_given": "`engram chain spec` prints it where a node of the chain runs",
-    "wrong_spec": "--chain names the chain that you mean",
+    "wrong_spec": "if that is the chain that you mean, give its chain.json as --chain; people who take "
+    "part in it have this file",
     "state_pruned": "--rpc names another node",
     "before_snapshot": "--rpc names another node",
     "account_index_off": "--rpc names another node",

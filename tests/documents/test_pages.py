@@ -20,9 +20,12 @@ def audited(folder: Path, printed: str) -> None:
     conclusion = (folder / "conclusion.txt").read_text("utf-8")
     assert conclusion.startswith("accepted\n")
     assert "came from witnesses" in conclusion
+    assert "So little work is no anchor" in printed, "on the chain with work"
     assert "The file model.npz holds exactly the weights and biases of this version." in conclusion
     lines = printed.splitlines()
     assert [line for line in lines if line in ("accepted", "consistent, not anchored")] == [
+        "consistent, not anchored",
+        "accepted",
         "consistent, not anchored",
         "accepted",
         "accepted",

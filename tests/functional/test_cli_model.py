@@ -67,6 +67,13 @@ def proof(scene: Scene, tmp_path: Path) -> Path:
     return path
 
 
+def trusted(scene: Scene, proof: Path) -> str:
+    """The id of the last block in a proof, which the node has checked."""
+    raw = scene.shell.run("verify", str(proof), "--json").stdout
+    height = json.loads(raw)["head"]["height"]
+    return str(scene.shell.json("chain", "header", str(height))["id"])
+
+
 @pytest.fixture
 def nobody(scene: Scene, tmp_path: Path) -> Shell:
     """A user without a node, who has the chain's spec in a data directory."""
@@ -89,13 +96,16 @@ def test_a_proof_is_accepted_offline_with_an_anchor(scene: Scene, nobody: Shell,
     head = scene.shell.json("chain", "header", str(proven["head"]["height"]))
     assert (head["id"], head["work"]) == (proven["head"]["id"], proven["chain_work"])
     work = ("verify", str(proof), "--min-work")
-    assert nobody.json(*work, str(proven["work"]))["accepted"]
+    little = nobody.run(*work, str(proven["work"]))
+    assert little.exit_code == 1
+    assert little.stdout.startswith("consistent, not anchored\n")
+    assert f"You asked for {proven['work']:,}. So little work is no anchor" in little.stdout
     assert nobody.error(*work, str(proven["work"] + 1)) == (65, "insufficient_work")
     assert nobody.error("verify", str(proof), "--checkpoint", NO_SUCH) == (65, "checkpoint_missing")
     said = nobody.text("verify", str(proof), "--checkpoint", written["block"])
     assert said.startswith("accepted\n")
     assert f"which {actor(OPENER)} founded" in said
-    assert "no witness opened a part" in said
+    assert "no witness opened a part, so all rows that decided were the opener's" in said
     assert "  version              1, the current one at that block, all weights trained\n" in said
     assert re.search(
         r"\n  on the opener's side +8 rows, mean loss 0\.\d{4} nats, the baseline's 0\.6931\n", said
@@ -118,24 +128,26 @@ def test_without_an_anchor_the_status_is_1(nobody: Shell, proof: Path) -> None:
 
 def test_a_proof_for_a_checkpoint(scene: Scene, nobody: Shell, proof: Path) -> None:
     whole = scene.shell.json("model", "prove", "--force", "-o", str(proof))
-    trusted = scene.shell.json("chain", "head")["id"]
+    newest = scene.shell.json("chain", "head")["id"]
     since = ("model", "prove", "--force", "-o", str(proof), "--checkpoint")
-    written = scene.shell.json(*since, trusted)
-    assert (written["block"], written["confirmations"]) == (trusted, 0)
+    written = scene.shell.json(*since, newest)
+    assert (written["block"], written["confirmations"]) == (newest, 0)
     assert written["size_bytes"] < whole["size_bytes"]
-    assert nobody.json("verify", str(proof), "--checkpoint", trusted)["accepted"]
+    assert nobody.json("verify", str(proof), "--checkpoint", newest)["accepted"]
     assert nobody.error("verify", str(proof)) == (65, "checkpoint_needed")
     versions = scene.shell.json("model", "versions")
     before = scene.shell.json("chain", "header", str(versions[1]["height"] - 1))["id"]
     assert scene.shell.json(*since, before)["confirmations"] > 0
     younger = nobody.run("verify", str(proof), "--checkpoint", before, "--json")
     assert (younger.exit_code, json.loads(younger.stdout)["vouched"]) == (1, False)
-    assert nobody.json("verify", str(proof), "--checkpoint", before, "--min-work", "1")["accepted"]
+    both = nobody.run("verify", str(proof), "--checkpoint", before, "--min-work", "1")
+    assert both.exit_code == 1, "nor do a block before it and a little work together"
+    assert "do not copy its id from here" in both.stdout
 
 
 def test_the_verifier_brings_the_chain(scene: Scene, nobody: Shell, proof: Path, tmp_path: Path) -> None:
     stranger = Shell(tmp_path / "stranger", {"ENGRAM_RPC": "http://127.0.0.1:1"})
-    verify = ("verify", str(proof), "--min-work", "1")
+    verify = ("verify", str(proof), "--checkpoint", trusted(scene, proof))
     assert stranger.error(*verify) == (65, "spec_not_given")
     assert nobody.error(*verify, "--chain", "main") == (65, "wrong_spec")
     assert nobody.error(*verify, "--chain", "nowhere.json") == (64, "usage")
@@ -158,7 +170,7 @@ def test_pulled_weights_answer_without_a_node(
     model, rows = tmp_path / "v1.npz", tmp_path / "rows.csv"
     scene.shell.text("model", "pull", "-o", str(model))
     rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n")
-    verify = ("verify", str(proof), "--min-work", "1")
+    verify = ("verify", str(proof), "--checkpoint", trusted(scene, proof))
     asked = (*verify, "--model", str(model), "--predict", str(rows), "--rows", "2")
     proven = nobody.json(*asked)
     answers = scene.shell.json("model", "predict", "--data", str(rows), "--rows", "2")["predictions"]
@@ -190,21 +202,26 @@ def test_a_statement_about_an_exported_file(scene: Scene, nobody: Shell, proof: 
     scene.shell.text("model", "pull", "-o", str(model))
     attest = ("model", "attest", str(model), "--proof", str(proof))
     assert nobody.error(*attest) == (65, "not_anchored")
+    assert nobody.error(*attest, "--min-work", "1") == (65, "not_anchored")
     assert not statement.exists()
-    anchored = (*attest, "--min-work", "1")
+    anchor = ("--checkpoint", trusted(scene, proof))
+    anchored = (*attest, *anchor)
     assert nobody.json(*anchored)["statement"] == str(statement)
     written = json.loads(statement.read_text())
     digest = sha256(model.read_bytes()).hexdigest()
     assert written["_type"] == "https://in-toto.io/Statement/v1"
     assert written["subject"] == [{"name": "v1.npz", "digest": {"sha256": digest}}]
     assert written["predicateType"] == "urn:engram:model-proof:v1"
-    predicate, proven = written["predicate"], nobody.json("verify", str(proof), "--min-work", "1")
-    for name in ("model", "founder", "version", "root", "lineage", "block", "sealed_loss", "min_work"):
+    predicate, proven = written["predicate"], nobody.json("verify", str(proof), *anchor)
+    for name in ("model", "founder", "version", "root", "lineage", "block", "sealed_loss", "author_rows"):
         assert predicate[name] == proven[name]
     assert predicate["proof"]["digest"]["sha256"] == sha256(proof.read_bytes()).hexdigest()
+    assert predicate["anchor"]
     assert predicate["proves"]
+    assert predicate["file_claims"] == []
     assert predicate["does_not_prove"]
     assert nobody.error(*anchored) == (65, "file_exists_already")
+    assert nobody.error(*attest) == (65, "not_anchored"), "said before what stands in the way of a good one"
     model.write_bytes(model.read_bytes()[:-1])
     assert nobody.error(*anchored, "--force") == (65, "model_file_invalid")
 

@@ -16,7 +16,8 @@ from engram.consensus.bundle import ProofBundle, open_bundle, seal_bundle
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.genesis import genesis
-from engram.library.proof_words import facts, limits, proves
+from engram.library.proof_facts import facts
+from engram.library.proof_words import anchor_words, limits, statements
 from engram.node.rpc.headview import HeadView
 from engram.node.rpc.proofs import build_bundle
 from engram.node.storage.schema import Verdict
@@ -155,5 +156,8 @@ def told(
     except ChainError as error:
         return Told(error.code, {}, "", "")
     known = facts(report)
-    said = "\n".join(proves(known)), "\n".join(limits(known, weights_checked=False))
+    said = (
+        "\n".join([*anchor_words(known), *statements(known)]),
+        "\n".join(limits(known, weights_checked=False)),
+    )
     return Told("", known, *said)

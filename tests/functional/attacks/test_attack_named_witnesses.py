@@ -54,10 +54,9 @@ def seal_each(play: Play, names: list[PrivateKey], **part: Any) -> None:
         play.seal(name, make_part(8 + number, parts=len(play.parts), seed=3, **part))
 
 
-def friends(names: int, standing: bool) -> Play:
+def friends(aliases: list[PrivateKey], standing: bool) -> Play:
     """A round that Alice wins, in which these names of the opener are the only witnesses."""
-    aliases = crowd(names)
-    play = play_with(aliases)
+    play = play_with([name for name in aliases if name != ALICE])
     witnesses = named(*aliases)
     windows = {"open_window": 8, "witness_window": 8}
     terms = train_terms(play.parts, **windows, witnesses=() if standing else witnesses)
@@ -77,7 +76,7 @@ def seen(play: Play) -> tuple[Published, ProofBundle]:
 
 def names_of_the_opener(names: int, standing: bool) -> None:
     """It costs the opener nothing but fees, so whoever reads the proof is told who named them."""
-    play = friends(names, standing)
+    play = friends(crowd(names), standing)
     own = [OPENER, *crowd(names)]
     paid = sum(play.fees[name.address] for name in own)
     kept = sum(play.account(name).balance + play.maturing(name) for name in own)
@@ -96,7 +95,7 @@ def names_of_the_opener(names: int, standing: bool) -> None:
 
 def a_friend_made_a_stranger(names: int, standing: bool) -> None:
     """The opener edits the record in the file: the round would say that others have named the witnesses."""
-    play = friends(names, standing)
+    play = friends(crowd(names), standing)
     real, bundle = seen(play)
     witnesses = tuple(replace(witness, named_by_opener=False) for witness in play.round.witnesses)
     said = edited(real, bundle, replace(play.round, witnesses=witnesses))
@@ -240,8 +239,23 @@ def test_where_one_stranger_vouches_for_all(names: int, monkeypatch: pytest.Monk
         every = all(witness["named_by_opener"] for witness in witnesses)
         return "the opener named every one of them" if every else None
 
-    monkeypatch.setattr(proof_words, "_dependence", of_any)
+    monkeypatch.setattr(proof_words, "_dependence", lambda known: of_any(known["witnesses"]))
     fails(lambda: a_stranger_as_cover(names))
+
+
+@pytest.mark.parametrize("standing", [False, True])
+def test_a_witness_who_wins_is_told_to_have_known_the_rows(standing: bool) -> None:
+    """The chain lets an author be a witness of the same round; by one key, the proof shows it."""
+    play = friends([ALICE], standing)
+    real, bundle = seen(play)
+    said = told(bundle, checkpoint=real.head.id)
+    rows = play.round.terms.rows
+    assert (said.facts["author"], said.facts["witness_is_author"]) == (text(ALICE), True)
+    assert said.facts["author_rows"] == rows
+    assert (
+        f"The author and a witness are one key, {text(ALICE)}. So the version is self-graded" in said.proved
+    )
+    assert f"brought, and knew, {rows} of the {said.facts['sealed_rows']} rows" in said.proved
 
 
 def test_who_holds_a_key_is_not_proved() -> None:

@@ -25,7 +25,7 @@ from engram.consensus.errors import (
     WrongSpec,
 )
 from engram.consensus.genesis import genesis
-from engram.consensus.proof import Measured, ProofReport, verify_bundle
+from engram.consensus.proof import LEAST_ANCHORING_WORK, Measured, ProofReport, verify_bundle
 from engram.consensus.validation import MEDIAN_BLOCKS
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import (
@@ -102,7 +102,11 @@ def test_a_witness_who_opened_nothing_measured_nothing() -> None:
 
 def test_without_an_anchor_nothing_is_proved() -> None:
     assert not check(BUNDLE).anchored
-    assert check(BUNDLE, min_work=1).anchored
+    asked = check(BUNDLE, min_work=1)
+    assert not asked.anchored, "so little work is no anchor"
+    assert not replace(asked, work=LEAST_ANCHORING_WORK - 1).anchored
+    assert replace(asked, work=LEAST_ANCHORING_WORK).anchored
+    assert not replace(check(BUNDLE), work=LEAST_ANCHORING_WORK).anchored, "nobody asked for it"
     assert check(BUNDLE, checkpoint=IDS[-1]).anchored
 
 
@@ -190,7 +194,7 @@ def test_a_bundle_may_begin_at_a_checkpoint() -> None:
     assert (report.genesis, report.checkpoint, report.vouched) == (GENESIS, IDS[12], False)
     assert (report.work, report.chain_work) == (work(LINE[14:]), work(LINE[13:]))
     assert report.version == VERSION_RECORD
-    assert check(shortened(12), checkpoint=IDS[12], min_work=1).anchored
+    assert check(shortened(12), checkpoint=IDS[12], min_work=1).min_work == 1
 
 
 def test_a_trusted_block_alone_proves_its_state() -> None:

@@ -1,14 +1,13 @@
 """What a proof is said to prove: every anchor, and what a witness measured."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from engram.consensus.chainspec import ONE_WORK_TARGET
-from engram.consensus.proof import ProofReport, verify_bundle
+from engram.consensus.chainspec import ONE_WORK_TARGET, spec_id
+from engram.consensus.proof import LEAST_ANCHORING_WORK, ProofReport, verify_bundle
+from engram.library.proof_facts import facts
 from engram.library.proof_fields import record_fields
-from engram.library.proof_words import LITTLE_WORK, facts, limits, proves
 from engram.nn.growth import Growth
 from engram.nn.layers import Output
 from engram.nn.tensor import Explicit
@@ -16,11 +15,10 @@ from engram.primitives.keys import format_address
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.additions import GrowUpdate, Half, SegmentSources
 from engram.statemachine.claimterms import ClaimTerms
-from engram.statemachine.rounds.records import GroupScore, Round, RoundKind
+from engram.statemachine.rounds.records import GroupScore, RoundKind
 from tests.support.proof_chain import (
     AUTHOR,
     MODEL_RECORD,
-    RECORDS,
     ROUND_RECORD,
     SPEC,
     VERSION_RECORD,
@@ -29,26 +27,15 @@ from tests.support.proof_chain import (
     mined_line,
     tree_of,
 )
-
-TREE = tree_of(*RECORDS)
-LINE = mined_line(SPEC, 4, TREE.root, depth=1)
-
-
-def report(**anchor: Any) -> ProofReport:
-    return verify_bundle(bundle_of(LINE, TREE, depth=1), SPEC, LINE[-1].timestamp_ms, **anchor)
-
-
-def said(checked: ProofReport) -> tuple[str, str]:
-    """What is proved and what is not, each as one text."""
-    known = facts(checked)
-    return "\n".join(proves(known)), "\n".join(limits(known, weights_checked=False))
+from tests.support.proof_reports import LINE, TREE, WITNESS_TEXT, of_round, report, said, shown_of_model
 
 
 def test_without_an_anchor() -> None:
     proved, unproved = said(report())
-    assert proved.startswith("Nothing yet.")
-    assert "takes about 8,190 hash attempts. Give --min-work" in proved
-    assert "with 1 block on top of it" in proved
+    assert "anybody could have made it" in proved
+    assert "with 1 block on top of it takes about 8,190 hash attempts. So little work is no anchor" in proved
+    assert "Give --checkpoint with the id of a block that you trust." in proved
+    assert "--min-work" not in proved, "no amount that this file has is an anchor"
     assert "without an anchor you know of nobody who has" in unproved
 
 
@@ -70,42 +57,54 @@ def test_a_chain_without_work_is_said_to_be_one() -> None:
 
 def test_a_checkpoint_before_the_block_is_no_anchor() -> None:
     proved, _ = said(report(checkpoint=LINE[2].id))
-    assert proved.startswith("Nothing yet.")
-    assert "comes before that block, so it does not vouch for it" in proved
+    assert "anybody could have made it" in proved
+    assert f"Your checkpoint {LINE[2].id.hex()} comes before that block, so it does not vouch" in proved
+    assert "Ask whomever you trust whether that block, or a later one, is on the chain" in proved
+    assert "do not copy its id from here" in proved
+    assert "Give --checkpoint" not in proved
 
 
 def test_anchored_by_a_checkpoint() -> None:
     proved, unproved = said(report(checkpoint=LINE[3].id))
-    assert proved.startswith(f"Your checkpoint is block {LINE[3].id.hex()[:12]} of the chain local")
+    spec = f"of the chain local (spec_id {spec_id(SPEC).hex()})"
+    block = f"block {LINE[3].id.hex()} at height 3 {spec}"
+    assert proved.startswith(f"Your checkpoint is {block}. If it is genuine, its id fixes the state")
     assert "you rely on whoever told you the checkpoint" in unproved
-    assert said(report(checkpoint=LINE[4].id))[0].startswith("Your checkpoint comes after block")
+    later, _ = said(report(checkpoint=LINE[4].id))
+    assert later.startswith(f"Your checkpoint {LINE[4].id.hex()} comes after {block}. If the checkpoint is")
+
+
+def worked(min_work: int = 5_000, work: int = LEAST_ANCHORING_WORK) -> ProofReport:
+    """The report of a verifier who asked for work and found so much of it."""
+    return replace(report(min_work=min_work), work=work)
 
 
 def test_anchored_by_work() -> None:
-    proved, unproved = said(report(min_work=5_000))
-    assert "took about 8,190 hash attempts; you asked for at least 5,000" in proved
+    proved, unproved = said(worked())
+    assert f"took about {LEAST_ANCHORING_WORK:,} hash attempts; you asked for at least 5,000" in proved
     assert "you rely on the miners who did the work" in unproved
 
 
-@pytest.mark.parametrize(("work", "little"), [(LITTLE_WORK - 1, True), (LITTLE_WORK, False)])
-def test_work_as_the_only_anchor_is_said_to_leave_another_history_possible(work: int, little: bool) -> None:
-    _, unproved = said(replace(report(min_work=1), work=work))
+def test_work_as_the_only_anchor_is_said_to_leave_another_history_possible() -> None:
+    _, unproved = said(worked())
     assert "That the chain local has no other history." in unproved
-    assert f"cost about {work:,} hash attempts; whoever makes so many again can make another" in unproved
-    assert ("So little work is no anchor" in unproved) is little
+    attempts = f"{LEAST_ANCHORING_WORK:,} hash attempts; whoever makes so many again can make another"
+    assert f"cost about {attempts}" in unproved
     for anchored in (report(), report(checkpoint=LINE[3].id), report(checkpoint=LINE[3].id, min_work=1)):
         assert "no other history" not in said(anchored)[1], "no anchor, or a checkpoint beside the work"
 
 
-def of_round(round_: Round) -> ProofReport:
-    """The report about a version that was made by this round."""
-    tree = tree_of(MODEL_RECORD, VERSION_RECORD, round_)
-    line = mined_line(SPEC, 1, tree.root)
-    bundle = bundle_of(line, tree, round_=round_)
-    return verify_bundle(bundle, SPEC, line[-1].timestamp_ms, min_work=1)
-
-
-WITNESS_TEXT = format_address(WITNESS, SPEC.hrp)
+@pytest.mark.parametrize("asked", [0, 1, 1_000])
+def test_little_work_is_no_anchor_whatever_the_verifier_asks_for(asked: int) -> None:
+    little = worked(asked, LEAST_ANCHORING_WORK - 1)
+    known, (proved, _) = facts(little), said(little)
+    assert (known["verdict"], known["accepted"]) == ("consistent, not anchored", False)
+    assert f"less than {LEAST_ANCHORING_WORK:,} (2^40) attempts cost one machine" in proved
+    assert (f"You asked for {asked:,}." in proved) is (asked > 0)
+    enough = worked(asked)
+    assert facts(enough)["accepted"] is (asked > 0), "with so much work, it is the verifier who has to ask"
+    assert ("or --min-work with more" in said(enough)[0]) is (asked == 0)
+    assert facts(replace(little, vouched=True))["accepted"], "a checkpoint needs no work"
 
 
 def test_what_was_measured_on_witnesses_rows_stands_by_itself() -> None:
@@ -167,7 +166,8 @@ def test_rows_of_witnesses_that_do_not_count_by_themselves() -> None:
 def test_a_round_without_witnesses_is_said_to_rest_on_the_opener() -> None:
     alone = replace(ROUND_RECORD.winner_groups[0], rows=200, loss=100)
     _, unproved = said(of_round(replace(ROUND_RECORD, witnesses=(), winner_groups=(alone, GroupScore()))))
-    assert "no witness opened a part, so the opener knew all rows" in unproved
+    assert "no witness opened a part, so all rows that decided were the opener's" in unproved
+    assert "the opener knew their own from the beginning" in unproved
 
 
 def test_the_baseline_is_said_by_the_kind_of_the_round() -> None:
@@ -190,7 +190,9 @@ def test_a_founding_version_was_measured_by_nobody() -> None:
     bundle = bundle_of(line, tree, model=model, version=version, round_=None)
     proved, unproved = said(verify_bundle(bundle, SPEC, line[-1].timestamp_ms, min_work=1))
     assert "Nobody has measured version 0" in proved
-    assert "no witness opened" not in unproved
+    for word in ("witness", "opener", "round"):
+        assert word not in unproved, "there was none"
+    assert "whether it may decide about people" in unproved
 
 
 def test_a_fork_says_where_it_comes_from() -> None:
@@ -202,63 +204,6 @@ def test_a_fork_says_where_it_comes_from() -> None:
     proved, _ = said(verify_bundle(bundle, SPEC, line[-1].timestamp_ms, min_work=1))
     assert "made as a fork of version 4 of the model 090909090909" in proved
     assert "No round of this model has measured version 0" in proved
-
-
-def shown_of_model(checked: ProofReport) -> dict[str, Any]:
-    """What people read of the model, by the names of the lines."""
-    shown = dict(record_fields(facts(checked)))["model"]
-    assert isinstance(shown, dict)
-    return shown
-
-
-@pytest.mark.parametrize("opener", [AUTHOR, MODEL_RECORD.founder, WITNESS])
-def test_who_is_one_key_with_whom_is_said(opener: bytes) -> None:
-    checked = of_round(replace(ROUND_RECORD, opener=opener))
-    known, (proved, _) = facts(checked), said(checked)
-    shown = shown_of_model(checked)["one key"]
-    assert known["opener_is_author"] is (opener == AUTHOR)
-    assert known["founder_is_opener"] is (opener == MODEL_RECORD.founder)
-    assert not known["founder_is_author"]
-    assert ("a self-graded claim" in proved) is ("a self-graded claim" in shown) is (opener == AUTHOR)
-    key, author = format_address(opener, SPEC.hrp), format_address(AUTHOR, SPEC.hrp)
-    assert ("The opener's key has also founded the model." in proved) is (opener == MODEL_RECORD.founder)
-    two = f"The opener of its round, {key}, and its author, {author}, are two keys."
-    assert (two in proved) is (opener != AUTHOR)
-    assert (shown == "none: founder, opener and author are three keys") is (opener == WITNESS)
-
-
-def test_a_founder_who_grades_themselves_is_said_to_be_all_three() -> None:
-    alone = replace(of_round(ROUND_RECORD), model=replace(MODEL_RECORD, founder=AUTHOR))
-    alone = replace(alone, round=replace(ROUND_RECORD, opener=AUTHOR))
-    proved, _ = said(alone)
-    key = format_address(AUTHOR, SPEC.hrp)
-    assert f"its author are one key, {key}, so this is a self-graded claim" in proved
-    assert "The opener's key has also founded the model." in proved
-    shown = shown_of_model(alone)["one key"]
-    assert shown == "the opener and the author, and the founder: a self-graded claim"
-
-
-def test_the_author_of_a_half_counts_as_an_author() -> None:
-    """A union that somebody else has sent is graded by itself all the same."""
-    source = SegmentSources(Explicit(bytes(32)), Explicit(bytes(32)))
-    growth = Growth(1, (), (Output(0, 0, 4, 2, 1, 0, 8),) * 2, ())
-    halves = (Half(WITNESS, 0, 1), Half(MODEL_RECORD.founder, 0, 1))
-    whole = report(min_work=1)
-    union = replace(whole.version, added=GrowUpdate(growth, (), (source, source), (), halves))
-    known = facts(replace(whole, version=union))
-    assert whole.round is not None
-    assert whole.round.opener == MODEL_RECORD.founder
-    assert known["opener_is_author"]
-    assert known["founder_is_author"]
-    assert "and the author of one of its halves are one key" in said(replace(whole, version=union))[0]
-    assert not facts(whole)["opener_is_author"]
-
-
-def test_a_version_that_no_round_has_made_is_graded_by_nobody() -> None:
-    alone = replace(report(min_work=1), round=None)
-    known = facts(alone)
-    assert (known["opener_is_author"], known["founder_is_opener"]) == (None, None)
-    assert "one key" not in shown_of_model(alone)
 
 
 @pytest.mark.parametrize(
@@ -292,16 +237,43 @@ def test_whether_the_version_is_frozen_is_said(
 
 
 def test_what_was_claimed_is_not_said_to_have_been_computed() -> None:
-    checked = report()
+    checked = report(checkpoint=LINE[3].id)
     words = "every node computes every score"
     assert words in str(record_fields(facts(checked)))
-    assert "claimed row by row" not in said(checked)[1]
+    assert "In its round, on 200 rows" in said(checked)[0]
+    assert "claimed" not in "".join(said(checked))
     claimed = replace(checked, model=replace(checked.model, claims=ClaimTerms(window=30, audited=4)))
-    unproved = said(claimed)[1]
-    assert "Not every node computed this: it was claimed row by row" in unproved
-    assert "could be disputed for 30 ticks, and 4 chunks of rows" in unproved
-    assert "one honest watcher" in unproved
+    proved, unproved = said(claimed)
+    chunks = 3 * 13  # a part has 100 rows, in chunks of 8
+    assert facts(claimed)["claims"] == {"window": 30, "audited": 4, "chunks": chunks}
+    assert "Its author claimed that in its round, on 200 rows" in proved
+    assert "and that it got 95.00 % right. Every node computed 4 of the 39 chunks of this claim" in proved
+    assert "nobody proved it false within 30 ticks" in proved
+    assert "its mean loss" not in proved.partition("Its author claimed")[2].partition("nats")[2], "no number"
+    assert proved.count("its claimed mean loss was") == 2, "of the witnesses' rows, and of the opener's"
+    assert "Not every node computed them: they are right if one honest watcher" in unproved
     assert "one honest miner" in unproved
     assert words not in str(record_fields(facts(claimed)))
-    founded = replace(claimed, version=replace(claimed.version, number=0))
-    assert "claimed row by row" not in said(founded)[1], "nobody has measured version 0"
+    growth = replace(claimed, version=replace(claimed.version, kind=int(RoundKind.GROW)))
+    assert "4 chunks of it, out of 39 of the round's rows and those of older rows" in said(growth)[0]
+    every = replace(checked, model=replace(checked.model, claims=ClaimTerms(window=30, audited=200)))
+    assert "computed 39 of the 39 chunks" in said(every)[0]
+    founded = replace(claimed, version=replace(claimed.version, number=0), round=None)
+    assert facts(founded)["claims"] == {"window": 30, "audited": 4, "chunks": None}
+    assert "author claimed" not in "".join(said(founded)), "nobody has measured version 0"
+
+
+def test_what_a_reader_may_not_conclude_is_said_of_every_round() -> None:
+    _, unproved = said(report(checkpoint=LINE[3].id))
+    assert "the opener and each witness knew their own from the beginning" in unproved
+    assert "as well on your rows, or on each single class" in unproved
+    assert "whether the rows of its round were good ones" in unproved
+    assert "whether it may decide about people" in unproved
+
+
+def test_a_frozen_version_is_not_said_to_answer_for_ever_alike() -> None:
+    proved, _ = said(report(checkpoint=LINE[3].id))
+    assert "Their answers may differ from its answers: under the policy strict" in proved
+    assert "one growth may get wrong up to 2 % of the rows of old classes" in proved
+    known = facts(report())
+    assert (known["policy"], known["retention_epsilon_ppm"]) == ("strict", 20_000)

@@ -45,19 +45,23 @@ def test_a_proof_is_bytes_a_file_or_what_a_model_gives(tmp_path: Path) -> None:
 def test_only_an_anchor_makes_a_proof_accepted() -> None:
     nothing = engram.verify(RAW, chain=SPEC)
     assert str(nothing).startswith("consistent, not anchored\nchain\n  name ")
-    assert "\n\nWhat the file claims:\n- Nothing yet." in str(nothing)
+    text = str(nothing)
+    assert "\n\nWhat this proves: nothing.\n- The file does not contradict itself" in text
+    assert "\n\nWhat the file claims:\n- In the state after that block" in text
+    assert "\n\nWhat it would not prove with an anchor either:\n- " in text
+    assert (nothing.proves, bool(nothing.file_claims)) == ((), True)
     block = nothing.facts["block"]["id"]
     anchors: tuple[dict[str, Any], ...] = (
         {"checkpoint": block},
         {"checkpoint": bytes.fromhex(block)},
-        {"min_work": 5_000},
     )
     for anchor in anchors:
         verdict = engram.verify(RAW, chain=SPEC, **anchor)
         assert verdict.accepted
         assert verdict.facts["verdict"] == "accepted"
         assert str(verdict).startswith("accepted\nchain\n  name ")
-        assert "\n\nWhat this proves:\n- " in str(verdict)
+        assert "\n\nWhat this proves:\n- Your checkpoint is" in str(verdict)
+        assert (verdict.proves, verdict.file_claims) == (nothing.file_claims, ())
         assert str(verdict).endswith(verdict.does_not_prove[-1])
         assert verdict.network is None
         assert "check the file with --model" in verdict.does_not_prove[-1]
@@ -72,11 +76,14 @@ def test_the_text_names_whole_what_an_auditor_writes_down() -> None:
     verdict = engram.verify(RAW, chain=SPEC, checkpoint=block)
     told = [re.split("  +", line.strip()) for line in str(verdict).splitlines()]
     named = {"your checkpoint": block, "id of that block": block}
-    named |= {"root of all weights": verdict.facts["root"], "id": verdict.facts["model"]}
-    named |= {"founder": verdict.facts["founder"]}
+    named |= {"parameters root": verdict.facts["root"], "id": verdict.facts["model"]}
+    named |= {"founder": verdict.facts["founder"], "spec_id": verdict.facts["spec_id"]}
     named |= {"its author": verdict.facts["author"], "opener of its round": verdict.facts["opener"]}
     for name, value in named.items():
         assert [name, value] in told, name
+    sentences = "\n".join((*verdict.anchor, *verdict.proves))
+    for name in ("spec_id", "checkpoint", "model", "root", "founder", "author", "opener"):
+        assert verdict.facts[name] in sentences, name
 
 
 def test_one_file_is_told_in_the_same_words_every_time() -> None:
@@ -117,8 +124,16 @@ def test_the_chain_is_the_one_that_the_verifier_means(tmp_path: Path) -> None:
     by_file, by_folder = engram.verify(RAW, chain=file), engram.verify(RAW, data_dir=folder)
     assert by_file.facts["spec_id"] == by_folder.facts["spec_id"]
     for preset in ("main", "test"):
-        with pytest.raises(WrongSpec):
+        with pytest.raises(WrongSpec, match=f"your ChainSpec, of the chain {preset}, has the spec_id"):
             engram.verify(RAW, chain=preset)
+
+
+@pytest.mark.parametrize("asked", [1, 5_000])
+def test_work_that_everybody_can_do_is_no_anchor(asked: int) -> None:
+    verdict = engram.verify(RAW, chain=SPEC, min_work=asked)
+    assert (verdict.accepted, verdict.verdict) == (False, "consistent, not anchored")
+    assert "So little work is no anchor" in "\n".join(verdict.anchor)
+    assert verdict.proves == ()
 
 
 def test_a_changed_byte_is_refused() -> None:
