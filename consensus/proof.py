@@ -207,8 +207,8 @@ def verify_bundle(
     """
     if bundle.spec_id != (identity := spec_id(spec)):
         raise WrongSpec(
-            f"the proof is about another chain: your ChainSpec, of the chain {spec.name}, has the spec_id "
-            "that was expected, and the proof has the other",
+            f"the proof is about another chain, with the spec_id {bundle.spec_id.hex()}; your ChainSpec, of "
+            f"the chain {spec.name}, has {identity.hex()}",
             expected=identity,
             got=bundle.spec_id,
         )

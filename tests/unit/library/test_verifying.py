@@ -11,7 +11,7 @@ import pytest
 
 import engram
 from engram.consensus.bundle import seal_bundle
-from engram.consensus.chainspec import dump_spec
+from engram.consensus.chainspec import dump_spec, spec_id
 from engram.consensus.errors import (
     CheckpointMissing,
     CheckpointNeeded,
@@ -124,8 +124,10 @@ def test_the_chain_is_the_one_that_the_verifier_means(tmp_path: Path) -> None:
     by_file, by_folder = engram.verify(RAW, chain=file), engram.verify(RAW, data_dir=folder)
     assert by_file.facts["spec_id"] == by_folder.facts["spec_id"]
     for preset in ("main", "test"):
-        with pytest.raises(WrongSpec, match=f"your ChainSpec, of the chain {preset}, has the spec_id"):
+        with pytest.raises(WrongSpec, match=f"your ChainSpec, of the chain {preset}, has") as caught:
             engram.verify(RAW, chain=preset)
+        assert f"with the spec_id {spec_id(SPEC).hex()};" in str(caught.value)
+        assert "expected" not in str(caught.value), "each id is told whose it is"
 
 
 @pytest.mark.parametrize("asked", [1, 5_000])
