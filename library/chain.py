@@ -231,8 +231,9 @@ class AsyncChain(Connection):
 
         The rows are split into parts, and only commitments to these are sent. What reveals them is saved in
         the data directory before anything is sent; if it is lost, so are bond and bounty. `wait_for`: on a
-        test network, so many programs must play before its blocks go on. `sure`: go on although `engram data
-        check` would warn about the rows.
+        test network, so many programs must play before its blocks go on, which then wait until the round has
+        ended for each that leaves before it has finished. `sure`: go on although `engram data check` would
+        warn about the rows.
 
         If this fails or is stopped after the transaction was sent, do not call it again: that would pay for
         another round. The error's note names the transaction, and `opened_round` goes on waiting for it.
