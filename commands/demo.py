@@ -121,7 +121,7 @@ def command(
     and a half.
 
     At the end stands a proof about the model that `engram verify` accepts: the file engram-demo.proof, and
-    the chain's constants in engram-demo.chain.json, beside the --json FILE or in the current directory; or
+    the ChainSpec in engram-demo.chain.json, beside the --json FILE or in the current directory; or
     model.proof and chain.json in the --keep directory. The last lines say how to check it.
 
     The exit status is 65 if anything turns out otherwise than the protocol promises.

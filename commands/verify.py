@@ -80,7 +80,7 @@ def command(
     """Check a proof bundle offline: headers, work, and the records that they name.
 
     FILE is a bundle that `engram model prove` wrote. The command asks no node. It prints what is recorded
-    about the version, and ends with two lists in plain words: what this proves, and what it does not.
+    about the version, and ends with lists in plain words: what this proves, and what it does not.
 
     A proof needs an anchor, which you bring: --checkpoint or --min-work. The first line is "accepted" if the
     proof rests on an anchor; the exit status is then 0. Without an anchor the first line is "consistent, not

@@ -239,7 +239,7 @@ def _frozen_sentences(known: dict[str, Any]) -> list[str]:
     return [
         "The version was frozen: later versions keep its weights and only add neurons. Their answers may "
         f"differ from its answers: under the policy {known['policy']}, one growth may get wrong up to "
-        f"{share} of the rows of old classes that the version before had right."
+        f"{share} of the rows of old classes in its round that the version before had right."
     ]
 
 
