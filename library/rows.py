@@ -68,9 +68,9 @@ def without_repeats(X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[npt.NDArray[Any
 
     `chain.open_round(*engram.without_repeats(X, y))` opens a round with rows of a stream, which may repeat.
     Rows with equal values and different labels stay, one of each label. X: (rows, …) of numbers, y: (rows,).
-    Raises `DatasetMismatch` if there are not as many labels as rows.
+    Raises `DatasetMismatch` if there are not as many labels as rows, `EmptyDataset`, `ValuesMissing`.
     """
-    values, labels = np.asarray(X), np.asarray(y)
+    values, labels = _features(X), _array(y)
     if values.ndim < 2 or values.dtype.kind == "O" or labels.shape != values.shape[:1]:
         raise DatasetMismatch(
             "X has no rows of numbers, or y has not one label for each",

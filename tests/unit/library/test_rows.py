@@ -62,6 +62,8 @@ def test_a_list_without_rows_is_told_as_such(X: list[int]) -> None:
         dataset_of(X, [])
     with pytest.raises(EmptyDataset, match="no rows"):
         Rows(X, 2)
+    with pytest.raises(EmptyDataset, match="no rows"):
+        engram.without_repeats(X, [])
 
 
 def test_rows_without_labels_and_text_are_told_as_such() -> None:
