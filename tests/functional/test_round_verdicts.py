@@ -84,7 +84,7 @@ async def test_an_update_that_learned_the_validation_parts_by_heart(tmp_path: Pa
         done = {item["author"]: item for item in outcomes(await ended_round(stage, round_id))}
         _, leaked = sorted(done.values(), key=lambda item: item["paid"], reverse=True)
         assert leaked["reasons"] == ["gain_not_proved"]
-        assert "on the opener's rows loss" in leaked["why"][0]
+        assert "on the opener's 24 rows loss" in leaked["why"][0]
 
 
 async def test_a_second_best_update_and_one_that_was_never_shown(tmp_path: Path) -> None:
