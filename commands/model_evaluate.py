@@ -15,7 +15,7 @@ from engram.commands.support.lookup import model_argument
 from engram.commands.support.options import Command, with_session
 from engram.commands.support.output import print_json
 from engram.commands.support.plot_files import check_plot, plot_option, write_plot
-from engram.commands.support.predictions import say_mapping
+from engram.commands.support.predictions import note_unnamed, say_mapping
 from engram.commands.support.selecting import SELECTION, selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.participant.finding import find_model
@@ -88,9 +88,12 @@ def evaluate(
         say_mapping(beside)
     name = session.config.engine if engine is None else engine
     if every:
-        _show_every(session, session.run(_all(model, version, data, name)), plot)
+        versions = session.run(_all(model, version, data, name))
+        note_unnamed(session, selection.naming_mapping(), max(each["classes"] for each in versions))
+        _show_every(session, versions, plot)
         return
     network, kind = _network_in(file) if file is not None else session.run(_pulling(model, version))
+    note_unnamed(session, selection.naming_mapping(), network.classes)
     class_names = tuple(names(label) for label in range(network.classes))
     found = replace(network.evaluate(data.features, data.labels, kind, engine=name), names=class_names)
     steps = steps_of(found, network.class_steps)

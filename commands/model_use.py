@@ -13,7 +13,7 @@ from engram.commands.support.founding import make_sure, yes_option
 from engram.commands.support.lookup import model_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.param_types import HASH
-from engram.commands.support.predictions import ChosenRows, with_rows
+from engram.commands.support.predictions import ChosenRows, note_unnamed, with_rows
 from engram.commands.support.reading import label_option, mapping_option
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
@@ -73,6 +73,7 @@ def predict(
         result |= {"first": chosen.first, "rows": chosen.there}
     if chosen.source or chosen.classes:
         result |= {"filled": chosen.filled, "beyond": chosen.beyond}
+    note_unnamed(session, chosen.mapping, len(result["predictions"][0]["logits"]))
     show_explained(session, result, chosen, picture)
     if chosen.changed is not None:
         session.note(chosen.changed)

@@ -13,9 +13,10 @@ from engram.commands.support.completion import complete_data
 from engram.commands.support.exitcodes import NOT_ANCHORED_STATUS
 from engram.commands.support.options import Command, json_flag, refuse_given
 from engram.commands.support.output import print_fields, print_json
-from engram.commands.support.predictions import ChosenRows, RowsOfFile, rows_of, show_classes
+from engram.commands.support.predictions import ChosenRows, RowsOfFile, note_unnamed, rows_of, show_classes
 from engram.commands.support.proof_check import Check, with_check
 from engram.commands.support.reading import label_option, mapping_option
+from engram.commands.support.session import CommandSession
 
 if TYPE_CHECKING:
     from engram.library.network import Network
@@ -97,7 +98,9 @@ def command(
     verdict = check.verdict(file, weights)
     answers = None
     if data is not None and verdict.network is not None:
-        answers = _predicted(verdict.network, rows_of(RowsOfFile(data, label, mapping), first, rows))
+        chosen = rows_of(RowsOfFile(data, label, mapping), first, rows)
+        note_unnamed(CommandSession(as_json=as_json), chosen.mapping, verdict.network.classes)
+        answers = _predicted(verdict.network, chosen)
     if as_json:
         checked = {"weights_checked": verdict.network is not None}
         print_json({**verdict.facts, **checked, **verdict.sentences, "predictions": answers})

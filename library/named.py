@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from engram.nn.evaluate import Features
 from engram.nn.fixed import Int64Array
 from engram.nn.loss import LossKind
 from engram.participant.errors import DatasetMismatch
-from engram.participant.tables.applying import mapped_labels, mapped_values
+from engram.participant.tables.applying import mapped_labels, mapped_values, unnamed_classes
 from engram.participant.tables.errors import MappingMismatch
 from engram.participant.tables.mapping import DataMapping, listed, load_mapping
 
@@ -105,7 +106,10 @@ class NamedNetwork:
 
 
 def named(network: AnsweringNetwork, mapping: DataMapping | str | PathLike[str]) -> NamedNetwork:
-    """A network with its mapping. Raises `MappingInvalid`, and `MappingMismatch` for that of other rows."""
+    """A network with its mapping. A warning of Python says if the network has classes that it does not name.
+
+    Raises `MappingInvalid`, and `MappingMismatch` for that of other rows.
+    """
     known = mapping if isinstance(mapping, DataMapping) else load_mapping(Path(mapping))
     if known.inputs != network.inputs:
         raise MappingMismatch(
@@ -113,4 +117,6 @@ def named(network: AnsweringNetwork, mapping: DataMapping | str | PathLike[str])
             expected=network.inputs,
             got=known.inputs,
         )
+    if (unnamed := unnamed_classes(known, network.classes)) is not None:
+        warnings.warn(unnamed, stacklevel=3)
     return NamedNetwork(network, known)

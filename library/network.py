@@ -230,7 +230,8 @@ class Network(FromFloats):
     def with_mapping(self, mapping: DataMapping | str | PathLike[str]) -> NamedNetwork:
         """The network for the values and labels of a data file, by the mapping that belongs to it.
 
-        A mapping is what `engram data convert` writes beside the rows. Raises `MappingInvalid`,
+        A mapping is what `engram data convert` writes beside the rows. One of before a growth lacks the new
+        classes: a warning of Python says so, and their numbers stand for them. Raises `MappingInvalid`,
         `MappingMismatch`.
         """
         return named(self, mapping)

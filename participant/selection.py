@@ -131,9 +131,13 @@ class Selection:
 
         Raises what `load_mapping` raises.
         """
-        known = self.mapping or mapping_beside(self.source)
-        names = () if known is None or self.relabel else load_mapping(known).classes
+        known = self.naming_mapping()
+        names = () if known is None else load_mapping(known).classes
         return lambda label: names[label] if label < len(names) else str(label)
+
+    def naming_mapping(self) -> Path | None:
+        """The mapping that names the classes: the given one, or that beside the file; None if none does."""
+        return None if self.relabel else self.mapping or mapping_beside(self.source)
 
     def with_mapping_beside(self) -> Selection:
         """The selection with the mapping beside its file, if there is one that has not made the file."""

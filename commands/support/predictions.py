@@ -15,6 +15,7 @@ from engram.commands.support.errors import RowsInvalid
 from engram.commands.support.options import refuse_given
 from engram.commands.support.output import Column, print_table
 from engram.commands.support.reading import label_option, mapping_option
+from engram.commands.support.session import CommandSession
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class ChosenRows:
     """How many missing values of these rows a mapping has filled."""
     beyond: int = 0
     """How many of their values lie beyond the mapping's range, and became the nearest that it knows."""
+
+    mapping: Path | None = None
+    """The mapping that was used, if one was."""
 
     @property
     def extent(self) -> str | None:
@@ -138,7 +142,7 @@ def typed_rows(typed: tuple[str, ...], mapping: Path) -> ChosenRows:
     made = [typed_values(text, known) for text in typed]
     features: list[list[int]] = [each.features[0].tolist() for each in made]
     filled, beyond = (int(sum(getattr(each, name)[0] for each in made)) for name in ("filled", "beyond"))
-    return ChosenRows(features, [], known.classes, filled=filled, beyond=beyond)
+    return ChosenRows(features, [], known.classes, filled=filled, beyond=beyond, mapping=mapping)
 
 
 def parse_row(text: str) -> list[int]:
@@ -174,12 +178,22 @@ def rows_of(given: RowsOfFile, first: int, count: int) -> ChosenRows:
     features: list[list[int]] = data.features[chosen].tolist()
     filled, beyond = int(data.filled[chosen].sum()), int(data.beyond[chosen].sum())
     labels = list(data.labels[chosen])
-    return ChosenRows(features, labels, data.classes, data.shape, first, source, there, filled, beyond)
+    shown = (data.shape, first, source, there, filled, beyond)
+    return ChosenRows(features, labels, data.classes, *shown, mapping=data.mapping)
 
 
 def say_mapping(mapping: Path) -> None:
     """Says that a mapping was used that nobody has named."""
     click.echo(f"engram: read by {mapping}, which lies beside the data", err=True)
+
+
+def note_unnamed(session: CommandSession, mapping: Path | None, classes: int) -> None:
+    """Says on standard error if a mapping does not name all classes of the model, as after a growth."""
+    from engram.participant.tables.applying import unnamed_classes
+    from engram.participant.tables.mapping import load_mapping
+
+    if mapping is not None and (said := unnamed_classes(load_mapping(mapping), classes, mapping.name)):
+        session.note(f"warning: {said}")
 
 
 def show_classes(predictions: Sequence[dict[str, Any]]) -> None:

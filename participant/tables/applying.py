@@ -66,6 +66,20 @@ def mapping_beside(source: str) -> Path | None:
     return beside if beside.is_file() else None
 
 
+def unnamed_classes(mapping: DataMapping, classes: int, name: str = "this mapping") -> str | None:
+    """What to say if a model has more classes than its mapping names; None if each has a name.
+
+    So it is after a growth: who opened it has the longer mapping. `name` is what the mapping is called.
+    """
+    known = len(mapping.classes)
+    if known >= classes:
+        return None
+    return (
+        f"the model has {classes} classes, and {name} names {known}, so the others are numbers: use the "
+        "longer mapping of the growth, which its owner has made with `engram data convert --extend`"
+    )
+
+
 def is_converted(source: str) -> bool:
     """Whether the mapping beside this file has made it: then it only tells the names of the classes."""
     return Path(source).suffix == CONVERTED

@@ -9,6 +9,7 @@ import pytest
 
 import engram
 from engram.participant.experiments import plotting
+from engram.participant.tables.mapping import DataMapping
 from tests.support.played_scene import HIGH, LOW, Scene, actor, row
 from tests.support.round_matter import ALICE
 
@@ -54,6 +55,33 @@ def test_predictions(scene: Scene, tmp_path: Path) -> None:
     assert shell.error("model", "predict", "--data", str(rows), "--picture") == (65, "rows_invalid")
     assert shell.error("model", "predict", "--row", "1,2") == (65, "features_invalid")
     assert shell.error(*asked, "--version", "9") == (65, "missing_version")
+
+
+def test_a_mapping_of_before_a_growth_is_told(scene: Scene, tmp_path: Path) -> None:
+    """Seen: after a growth the founder's mapping was used without a word, and the new class was called 3."""
+    shell, rows = scene.shell, tmp_path / "rows.csv"
+    rows.write_text(f"{row(LOW)},low\n{row(LOW)},low\n")
+    inputs = len(row(LOW).split(","))
+    short = DataMapping(inputs, ("low",), (0.0,), (255.0,), label="last")
+    whole = DataMapping(inputs, ("low", "high"), (0.0,), (255.0,), label="last")
+    told = "warning: the model has 2 classes, and {} names 1, so the others are numbers: use the longer"
+    pulled = str(tmp_path / "model.npz")
+    shell.json("model", "pull", "-o", pulled)
+    for name, mapping in (("rows", short), ("whole", whole)):
+        path = tmp_path / f"{name}.mapping.json"
+        mapping.save(path)
+        for words in (
+            ("model", "predict", "--data", str(rows), "--mapping", str(path)),
+            ("model", "predict", "--row", row(LOW), "--mapping", str(path)),
+            ("model", "evaluate", "--data", str(rows), "--mapping", str(path)),
+            ("model", "evaluate", "--data", str(rows), "--mapping", str(path), "--versions"),
+            ("model", "evaluate", "--data", str(rows), "--mapping", str(path), "--file", pulled),
+        ):
+            result = shell.run(*words)
+            assert result.exit_code == 0, result.output
+            assert (told.format(path.name) in result.stderr) is (name == "rows"), words
+    beside = shell.run("model", "predict", "--data", str(rows))
+    assert told.format("rows.mapping.json") in beside.stderr, "also of a mapping that nobody has named"
 
 
 def test_predictions_of_many_rows_are_a_table(scene: Scene, tmp_path: Path) -> None:

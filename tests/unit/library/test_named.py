@@ -53,7 +53,9 @@ def test_labels_are_words(named: NamedNetwork) -> None:
 
 def test_a_class_that_the_mapping_does_not_know_has_its_number() -> None:
     short = DataMapping(2, ("calm",), (0.0,), (255.0,))
-    assert NETWORK.with_mapping(short).names == ("calm", "1")
+    with pytest.warns(UserWarning, match="the model has 2 classes, and this mapping names 1, so") as told:
+        assert NETWORK.with_mapping(short).names == ("calm", "1")
+    assert told[0].filename == __file__, "the warning names the line that took the mapping"
 
 
 @pytest.mark.parametrize("missing", [np.nan, np.inf, None])
