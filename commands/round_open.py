@@ -16,7 +16,17 @@ from engram.commands.support.completion import complete_keys
 from engram.commands.support.founding import yes_option
 from engram.commands.support.lookup import model_argument
 from engram.commands.support.model_options import refuse_unused, with_model_options
-from engram.commands.support.odds import founding_words, memory_odds, plain_odds
+from engram.commands.support.odds import (
+    founding_words,
+    growth_odds,
+    growth_words,
+    memory_odds,
+    parts_words,
+    plain_odds,
+    proof_odds,
+    proof_warning,
+    unseen_rows,
+)
 from engram.commands.support.options import Command, is_given, refuse_given, with_key, with_session
 from engram.commands.support.param_types import WINDOW_LENGTHS
 from engram.commands.support.plans import (
@@ -26,7 +36,6 @@ from engram.commands.support.plans import (
     memory_plan,
     model_plan,
     round_plan,
-    unseen_rows,
 )
 from engram.commands.support.round_fields import CALENDAR, calendar_fields, kind_name
 from engram.commands.support.selecting import SELECTION, memory_option, with_selection
@@ -77,13 +86,14 @@ SECTIONS: Final = {
 @click.option(
     "--parts",
     type=click.IntRange(2, 256),
-    help="How many parts to split the rows into and commit to. Default: the fewest that the chain allows; so "
-    "for --validation and --sealed.",
+    help="How many parts to split the rows into and commit to. Default: the fewest that the chain allows, 6 "
+    "on most chains, 16 on main and test; so for --validation (1, 4) and --sealed (2, 4).",
 )
 @click.option(
     "--rows",
     type=click.IntRange(1),
-    help="Rows in each part. Default: an equal share of all rows, at most 1,000.",
+    help="Rows in each part. Default: an equal share of all rows, at most 1,000. Those of the sealed parts "
+    "decide: with fewer than about 75, or 120 to be sure, a good update may not prove its gain.",
 )
 @click.option(
     "--validation",
@@ -239,6 +249,8 @@ def open_round(
         from engram.participant.opener import Opener, secrets_path
         from engram.participant.round_plan import draft_founding, draft_round
         from engram.participant.view import ChainView
+        from engram.statemachine.records import Model
+        from engram.statemachine.rounds.records import RoundKind
         from engram.statemachine.rounds.terms import entry_of, witness_bond
 
         odds = None
@@ -257,9 +269,11 @@ def open_round(
         path = secrets_path(folder, opening.payload.terms.nonce_hash)
         terms, rules = opening.payload.terms, (await ChainView(wallet.client).spec()).rules
         prices = {"witness_bond": witness_bond(rules, terms), "entry": entry_of(rules, terms, 0)}
-        opened = {**found, "round": round_id.hex(), "secrets": str(path), **prices}
+        opened = {**found, "round": round_id.hex(), "secrets": str(path), **prices, **proof_odds(terms)}
         if model is not None:
-            return opened, None
+            record = await ChainView(wallet.client).get(Model, opening.payload.model)
+            growth = growth_odds(opening.secrets, terms, record) if terms.kind == RoundKind.GROW else {}
+            return {**opened, **growth}, None
         assert opening.payload.founding is not None, "a round without a model founds one"
         founded = opening.payload.founding
         rows = unseen_rows(terms, len(founded.witnesses))
@@ -269,27 +283,35 @@ def open_round(
 
     result, odds = session.run_wallet(action)
     terms = result["terms"]
-    words, warnings = ({}, []) if model is not None else founding_words(result, odds)
+    words, warnings = founding_words(result, odds) if model is None else growth_words(result)
+    if (few := proof_warning(result)) is not None:
+        warnings = [few, *warnings]
     if claims := result.get("claims"):
         words["verification"] = claim_words(claims)
         warnings = [*warnings, f"note: {ASSUMED}"]
     for warning in warnings:
         session.note(warning)
+    witnessed = bool(terms["witnesses"] or result["standing"])
+    prices = {name: format_coins(value) for name, value in _witness_prices(result).items() if witnessed}
     fields = {
         "round": result["round"],
         "model": result["model"],
         "kind": kind_name(terms["kind"]),
-        "parts": f"{len(terms['commitments'])} of {terms['rows']} rows",
+        "parts": parts_words(terms, witnessed=witnessed),
         "bond": format_coins(terms["opener_bond"]),
         "author bond": f"{format_coins(terms['author_bond'])}, and {format_coins(result['entry'])} burned",
-        "witness bond": format_coins(result["witness_bond"]),
         "bounty": format_coins(terms["bounty"]),
-        "witness fee": format_coins(terms["witness_fee"]),
+        **prices,
         **words,
         CALENDAR: calendar_fields(result["calendar"]),
         "secrets": result["secrets"],
     }
     session.show(result, fields.items())
+
+
+def _witness_prices(opened: dict[str, Any]) -> dict[str, int]:
+    """What a witness puts at stake and gets, in sparks."""
+    return {"witness bond": opened["witness_bond"], "witness fee": opened["terms"]["witness_fee"]}
 
 
 def _neurons(memory: Path, new_classes: int) -> int:

@@ -1,15 +1,21 @@
-"""What `engram round open` says about the limits of a new model: how likely honest growths pass them."""
+"""What `engram round open` says about chance: in the proof of a gain, and in the limits of growths."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from math import floor
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from engram.participant.memory.opening import Odds
+    from engram.participant.parts import RoundSecrets
+    from engram.statemachine.records import Model
+    from engram.statemachine.rounds.records import RoundTerms
 
 SURE: Final = 0.95
+LIKELY: Final = 0.75
+"""If a good update proves its gain less often, the rows that decide are few."""
 EVEN: Final = 0.5
 FEW_ROWS: Final = 2
 """If a growth may lose so few rows, one more or less decides, and so does chance."""
@@ -33,50 +39,91 @@ def plain_odds(rows: int, epsilon_ppm: int, *, computed: bool) -> dict[str, Any]
     }
 
 
-def founding_words(opened: dict[str, Any], odds: Odds | None) -> tuple[dict[str, str], list[str]]:
+def unseen_rows(terms: RoundTerms, standing: int) -> int:
+    """Rows that decide a round with these terms and so many standing witnesses, if all are of old classes."""
+    return terms.rows * (terms.sealed + len(terms.witnesses) + standing)
+
+
+def proof_odds(terms: RoundTerms) -> dict[str, Any]:
+    """How many of the opener's rows decide a round with these terms, and how often a good update proves its
+    gain on so many, as `proof_chance` has it.
+    """
+    from engram.participant.gain_odds import proof_chance
+
+    rows = terms.rows * terms.sealed
+    return {"deciding_rows": rows, "proof_chance": proof_chance(rows, terms.z_squared)}
+
+
+def growth_odds(secrets: RoundSecrets, terms: RoundTerms, model: Model) -> dict[str, Any]:
+    """The `plain_odds` of a growth, by the rows of old classes that its sealed parts have at least."""
+    old = sorted(part.rows_below(model.classes) for part in secrets.parts)
+    rows = sum(old[: terms.sealed])
+    found = plain_odds(rows, model.retention_epsilon_ppm, computed=False)
+    return {**found, "old_rows": rows, "unseen_rows": unseen_rows(terms, len(model.witnesses))}
+
+
+def parts_words(terms: Mapping[str, Any], *, witnessed: bool) -> str:
+    """How many parts a round has, and which rows of them decide it."""
+    count, rows, sealed = len(terms["commitments"]), terms["rows"], terms["sealed"]
+    stay = "1 stays sealed, and its" if sealed == 1 else f"{sealed} stay sealed, and their"
+    others = " and the witnesses'" if witnessed else ""
+    return f"{count} of {rows} rows; {stay} {rows * sealed} rows{others} decide"
+
+
+def proof_warning(opened: Mapping[str, Any]) -> str | None:
+    """What to say where the opener's rows are so few that a good update may not prove its gain."""
+    from engram.participant.gain_odds import RIGHT, rows_to_prove
+
+    rows, terms = opened["deciding_rows"], opened["terms"]
+    if opened["proof_chance"] >= LIKELY:
+        return None
+    enough = -(-rows_to_prove(terms["z_squared"]) // terms["sealed"])
+    missed = 1 - opened["proof_chance"]
+    return (
+        f"warning: only {rows} of your rows decide. On so few, an update that gets {RIGHT:.0%} of all rows "
+        f"right, and is sure of itself where it is wrong, misses the proof of its gain in {missed:.0%} of "
+        f"rounds; with --rows {enough}, in {1 - SURE:.0%} (docs/data.md)"
+    )
+
+
+def growth_words(opened: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """What people read of the old rows that a growth may lose, and warnings. Of a round that only trains the
+    model further nothing is to be said.
+    """
+    if "old_rows" not in opened:
+        return {}, []
+    warning = _plain_warning(opened, "open the round with more rows of old classes")
+    return {"may forget": _forget_words(opened, "of the model")}, [warning] if warning else []
+
+
+def founding_words(opened: Mapping[str, Any], odds: Odds | None) -> tuple[dict[str, str], list[str]]:
     """What people read of a founding's limits, and warnings. `opened` holds the `plain_odds`."""
-    rows = opened["unseen_rows"]
-    words = {"may forget": f"{opened['forgettable_rows']} of {rows} old rows by which a growth is judged"}
+    origin = "computed" if opened["epsilon_computed"] else "as you say"
+    words = {"may forget": _forget_words(opened, origin)}
     if odds is not None:
         return {**words, **_memory_fields(odds)}, _memory_warnings(odds)
-    warning = _plain_warning(opened, opened["unseen_rows"])
-    words = {"epsilon": _epsilon_words(opened), **words, "honest growth": _plain_words(opened)}
+    warning = _plain_warning(opened, "found the model with a larger --epsilon, or open rounds with more rows")
     return words, [] if warning is None else [warning]
 
 
-def _epsilon_words(odds: dict[str, Any]) -> str:
-    """The share that a growth may lose, and where it comes from."""
-    from engram.participant.gate_odds import CONFIDENCE, HONEST_SHARE
-
-    share = f"{odds['epsilon_ppm'] / PPM:g}"
-    if not odds["epsilon_computed"]:
-        return f"{share}, as you say"
-    return (
-        f"{share}, computed for rounds of so many rows: honest growths that lose up to {HONEST_SHARE:.0%} of "
-        f"old rows pass {CONFIDENCE:.0%} of the time; --epsilon chooses another"
-    )
+def _forget_words(opened: Mapping[str, Any], origin: str) -> str:
+    """How many old rows a growth may lose, and by which share; `origin` says where that is from."""
+    share = f"epsilon {opened['epsilon_ppm'] / PPM:g}, {origin}"
+    rows = opened.get("old_rows", opened["unseen_rows"])
+    which = "old rows" if "old_rows" in opened else "old rows, in a growth judged by so many"
+    return f"{opened['forgettable_rows']} of {rows} {which} ({share})"
 
 
-def _plain_words(odds: dict[str, Any]) -> str:
-    return (
-        f"one that loses {odds['sure_share']:.1%} of old rows passes {SURE * 100:.0f} of 100 times; "
-        f"one that loses {odds['even_share']:.1%}, half of the times"
-    )
-
-
-def _plain_warning(odds: dict[str, Any], rows: int) -> str | None:
-    """What to say of a model whose growths may lose next to nothing; None of any other."""
-    most = odds["forgettable_rows"]
+def _plain_warning(odds: Mapping[str, Any], remedy: str) -> str | None:
+    """What to say of growths that may lose next to nothing; None of any other."""
+    most, rows = odds["forgettable_rows"], odds.get("old_rows", odds["unseen_rows"])
     if most > FEW_ROWS:
         return None
-    remedy = "found the model with a larger --epsilon, or open rounds with more rows"
     if not most:
-        return (
-            f"warning: of the {rows} rows that decide such a round, no growth of this "
-            f"model may lose a single one, and this cannot be changed later: {remedy}"
-        )
+        later = "" if "old_rows" in odds else ", and this cannot be changed later"
+        return f"warning: of {rows} old rows a growth of this model may lose none{later}: {remedy}"
     return (
-        f"warning: of the {rows} rows that decide such a round, a growth of this model may lose {most}, so "
+        f"warning: of {rows} old rows a growth of this model may lose {most}, so "
         f"chance decides on honest growths that lose more than {odds['sure_share']:.1%}: {remedy}"
     )
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from engram.participant.verification import Disputed
     from engram.primitives.types import Address
     from engram.statemachine.records import NamedWitness
-    from engram.statemachine.rounds.records import RoundTerms
 
 
 LEARNED: Final = ("classes", "hidden", "activation", "weight_bits", "loss")
@@ -26,11 +25,6 @@ ADVISED: Final = ("threshold", "policy", "epsilon", "delta", "lost_cap")
 
 VERIFICATION: Final = ("verification", "dispute_window", "audit_chunks")
 """Options about who computes the scores of a new model."""
-
-
-def unseen_rows(terms: RoundTerms, standing: int) -> int:
-    """Rows that decide a round with these terms and so many standing witnesses, if all are of old classes."""
-    return terms.rows * (terms.sealed + len(terms.witnesses) + standing)
 
 
 def _names(session: CommandSession, accounts: tuple[str, ...]) -> tuple[Address, ...]:

@@ -17,7 +17,7 @@ from engram.node.epochs import in_epoch, phase_and_epoch
 from engram.node.rpc.outcomes import due_text
 from engram.participant.coins import format_coins
 
-CALENDAR: Final = "calendar, in ticks"
+CALENDAR: Final = "calendar, in ticks, at the latest"
 
 
 def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:

@@ -104,11 +104,12 @@ def test_what_people_read_of_an_opened_round(shell: Shell) -> None:
     lines = result.stdout.splitlines()
     fields = dict(line.split(maxsplit=1) for line in lines if not line.startswith(" ") and " " in line)
     assert fields["kind"].strip() == "TRAIN"
-    assert fields["parts"].strip() == "2 of 20 rows"
+    assert fields["parts"].strip() == "2 of 20 rows; 1 stays sealed, and its 20 rows decide"
     assert fields["bounty"].strip() == "1.5"
     assert fields["secrets"].strip().endswith(".secrets")
     assert "waiting for a block" in result.stderr
-    assert "of the 20 rows that decide such a round" in result.stderr, "of 20 rows, 0.02 is none"
+    assert "of 20 old rows a growth of this model may lose none" in result.stderr, "of 20 rows, 0.02 is none"
+    assert "warning: only 20 of your rows decide." in result.stderr
 
 
 def test_without_windows_people_have_time(shell: Shell) -> None:
