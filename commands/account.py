@@ -18,6 +18,8 @@ from engram.node.rpc.outcomes import outcomes
 from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engram.node.client import RpcClient
     from engram.participant.wallet import Wallet
 
@@ -40,9 +42,9 @@ def show(session: CommandSession, account: str | None) -> None:
 
     ACCOUNT is an address or the name of a key in the data directory. Without ACCOUNT, the command shows the
     account of --key, or of the only key. "claimable" rewards have matured, "maturing" ones have not yet, and
-    "waiting" counts the account's transactions that wait for a block. "bonds" are held by updates in rounds;
-    those of rounds that have ended return, or burn, when somebody withdraws the update. `engram account
-    updates` lists them.
+    "waiting" counts the account's transactions that wait for a block. "bonds" are held by updates in rounds.
+    Of those whose rounds have ended, "withdrawable" ones return when somebody withdraws the update, and
+    "forfeited" ones burn then. `engram account updates` lists them.
     """
     address = session.address(account)
     result = {
@@ -56,11 +58,17 @@ def show(session: CommandSession, account: str | None) -> None:
         "claimable": format_coins(sum(reward["amount"] for reward in maturing if reward["mature"])),
         "maturing": format_coins(sum(reward["amount"] for reward in maturing if not reward["mature"])),
         "bonds": format_coins(sum(update["bond"] for update in result["updates"])),
-        "withdrawable": sum(update["can_withdraw"] for update in result["updates"]),
+        "withdrawable": _bonds(result["updates"], returns=True),
+        "forfeited": _bonds(result["updates"], returns=False),
         "transactions": result["nonce"],
         "waiting": result["next_nonce"] - result["nonce"],
     }
     session.show(result, fields.items())
+
+
+def _bonds(updates: Sequence[dict[str, Any]], *, returns: bool) -> str:
+    """The bonds of rounds that have ended which return to the author, or which burn."""
+    return format_coins(sum(update["bond"] for update in updates if update["bond_returns"] is returns))
 
 
 @command.command("updates", example="engram account updates\nengram account updates alice --json")
@@ -71,7 +79,7 @@ def updates(session: CommandSession, account: str | None) -> None:
     """List an account's updates that still hold a bond, and why each was paid or not.
 
     ACCOUNT is an address or the name of a key in the data directory; see `engram account show`. Once a round
-    has ended, `engram round withdraw` removes an update, and its bond returns or burns.
+    has ended, `engram round withdraw` removes an update, and its bond returns or burns: see "bond returns".
     """
     address = session.address(account)
 
@@ -100,7 +108,7 @@ def updates(session: CommandSession, account: str | None) -> None:
         Column("epoch", lambda row: told_epoch(row["epoch"]), right=True),
         Column("bond", lambda row: format_coins(row["bond"]), right=True),
         Column("paid", lambda row: "-" if row["paid"] is None else format_coins(row["paid"]), right=True),
-        Column("to withdraw", lambda row: row["can_withdraw"], spare=2),
+        Column("bond returns", lambda row: row["bond_returns"], spare=2),
         Column("reasons", lambda row: ", ".join(row["reasons"]) or "-", whole=True, spare=1),
         Column("why", lambda row: "; ".join(row["why"]), whole=True),
     )

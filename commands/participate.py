@@ -190,7 +190,7 @@ def command(
     Give your own data with --data, or a trained network with --adopt. In each epoch of the round the command
     trains an update, commits to it and reveals it. At the end it has its updates scored on the rows that
     were sealed, and takes its bonds back. ROUND is the beginning of a round's id; without it, the
-    command plays the open round.
+    command plays the round in which this account has updates, else the only one that takes updates.
 
     With --memory, a growth is solved from your rows of the new classes, and from sums or mixtures of the old
     ones, which the folder holds and --statistics adds. Nobody's rows of old classes are needed. The growth

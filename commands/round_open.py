@@ -43,7 +43,7 @@ from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS
 from engram.library.claim_words import ASSUMED, claim_words
 from engram.participant.coins import format_coins
-from engram.participant.finding import find_model
+from engram.participant.finding import SHOWN_DIGITS, find_model, is_alive
 
 if TYPE_CHECKING:
     from engram.participant.memory.opening import Odds
@@ -254,6 +254,12 @@ def open_round(
         from engram.statemachine.rounds.terms import entry_of, witness_bond
 
         odds = None
+        if model is None:
+            address = await wallet.address()
+            for item in await wallet.client.call("round_list"):
+                if item["opener"] == address and is_alive(item):
+                    running, of = item["id"][:SHOWN_DIGITS], item["model"][:SHOWN_DIGITS]
+                    session.note(f"note: your round {running} of model {of} runs; this founds another model")
         if model is not None:
             opening = await draft_round(wallet, plan, bytes.fromhex(await find_model(wallet.client, model)))
         elif known is not None and memory is not None:

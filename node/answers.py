@@ -72,6 +72,7 @@ RESULTS: Final[Mapping[str, Any]] = {
         **{"balance": COUNT, "next_nonce": COUNT, "pending": [{"txid": ID}]},
         "maturing": [{"amount": COUNT, "height": COUNT, "mature": bool}],
     },
+    "account_updates": [{"round": ID, "epoch": COUNT, "kind": str, "bond": COUNT, "can_withdraw": bool}],
     "chain_find": [ID],
     "chain_head": _HEAD,
     "chain_spec": {"rules": dict, "hrp": PREFIX},

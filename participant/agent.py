@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from engram.nn.engine import FAST, Engine
+from engram.node.amounts import format_coins
+from engram.node.epochs import in_epoch
 from engram.participant.author import Author
 from engram.participant.datasets import Dataset
 from engram.participant.epoch_reports import EpochReport
 from engram.participant.errors import BondAboveLimit, DatasetMismatch, NoOpenRound
 from engram.participant.export import load_version, pull_version
-from engram.participant.finding import is_open, takes_updates
+from engram.participant.finding import SHOWN_DIGITS, chosen, is_open, takes_updates
 from engram.participant.journal import Journal
 from engram.participant.notices import Notice, Report
 from engram.participant.opener import ended
@@ -146,11 +148,26 @@ class Agent:
         )
 
     async def open_round(self, model: Hash | None) -> Hash:
-        """A round in which this agent can play; of `model`, if given. Raises `NoOpenRound`."""
-        found = await self._find(model)
-        if found is None:
-            raise NoOpenRound(got=model)
-        return found
+        """The round in which this agent can play; of `model`, if given. Of several, the one in which it has
+        updates is meant.
+
+        Raises `IdAmbiguous`, and `NoOpenRound`, which names the commits that this account has failed to
+        reveal.
+        """
+        found = await self._playable(model)
+        if not found:
+            raise NoOpenRound(NoOpenRound().message + await self._losses(), got=model)
+        return bytes.fromhex(chosen("round", found, None))
+
+    async def _losses(self) -> str:
+        """Which bonds the account has lost because a round has ended before it revealed; may be empty."""
+        held = await self.wallet.client.call("account_updates", address=await self.wallet.address())
+        return "".join(
+            f". In round {each['round'][:SHOWN_DIGITS]}, {in_epoch(each['epoch'])}, you committed to an "
+            f"update and did not reveal it in time, so that bond is lost ({format_coins(each['bond'])})"
+            for each in held
+            if each["kind"] == "commit" and each["can_withdraw"]
+        )
 
     async def next_round(self, model: Hash | None) -> Hash:
         """Waits until there is a round in which this agent can play; of `model`, if given."""
@@ -159,13 +176,20 @@ class Agent:
 
     async def _find(self, model: Hash | None) -> Hash | None:
         """The oldest round in which this agent can play: first of all one in which it has updates already."""
+        return next((bytes.fromhex(item["id"]) for item in await self._playable(model)), None)
+
+    async def _playable(self, model: Hash | None) -> list[dict[str, Any]]:
+        """The rounds in which this agent can play, the oldest first: those in which it has updates; if there
+        are none, those that still take updates.
+        """
         listed = await self.wallet.client.call("round_list", model=model)
         rounds = [item for item in listed if is_open(item) and bytes.fromhex(item["id"]) not in self._played]
+        own = []
         for item in rounds:
             round_ = await self.view.get(Round, bytes.fromhex(item["id"]))
             if await self.view.updates_of(round_, self.wallet.key.address):
-                return round_.id
-        return next((bytes.fromhex(item["id"]) for item in rounds if takes_updates(item)), None)
+                own.append(item)
+        return own or [item for item in rounds if takes_updates(item)]
 
 
 async def find_donor(view: ChainView, model: Hash) -> Donor:

@@ -20,6 +20,7 @@ from engram.statemachine.record import u64
 from engram.statemachine.records import Badge, Maturing, Reputation
 from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
 from engram.statemachine.transactions import TX_TYPES
+from engram.statemachine.transactions.withdraw import bond_returns
 
 REWARD_HEIGHTS: Final = 20_000
 """Every reward that was ever given leaves a key to look at, so a miner's list must end somewhere."""
@@ -63,7 +64,8 @@ class AccountMethods:
     async def account_updates(self, address: str) -> list[dict[str, Any]]:
         """The updates of an address that still hold a bond: commits, and candidates of all rounds.
 
-        `can_withdraw` says whether the round has ended, so that `withdraw` ends the hold.
+        `can_withdraw` says whether the round has ended, so that `withdraw` ends the hold, and `bond_returns`
+        whether the bond then returns to the author or burns.
         """
         return await self.views.threads.run(self._updates, self.render.parse_address(address))
 
@@ -123,18 +125,20 @@ class AccountMethods:
     def _updates(self, address: Address) -> list[dict[str, Any]]:
         view = self.views.now()
         held: list[Commit | Candidate] = [*view.records(Commit), *view.records(Candidate)]
-        statuses = {update.round: view.state.get(Round, update.round).status for update in held}
+        rounds = {update.round: view.state.get(Round, update.round) for update in held}
         found = [
             {
                 "round": update.round.hex(),
                 "epoch": update.epoch,
                 "kind": type(update).__name__.lower(),
                 "bond": update.bond,
-                "round_status": statuses[update.round],
-                "can_withdraw": statuses[update.round] != RoundStatus.OPEN,
+                "round_status": round_.status,
+                "can_withdraw": round_.status != RoundStatus.OPEN,
+                "bond_returns": None if round_.status == RoundStatus.OPEN else bond_returns(round_, update),
             }
             for update in held
             if update.author == address
+            for round_ in (rounds[update.round],)
         ]
         return sorted(found, key=lambda row: (row["round"], row["epoch"]))
 

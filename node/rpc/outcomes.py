@@ -72,7 +72,7 @@ def outcomes(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
         ]
         found.append(_outcome(verdict, amount, codes, words))
     for commit in round_["commits"]:
-        found.append(_outcome(commit, 0, ["not_revealed"], [_WORDS["not_revealed"]]))
+        found.append(_outcome(commit, 0, ["not_revealed"], [_unrevealed(round_)]))
     return found
 
 
@@ -91,22 +91,29 @@ def reasons(round_: Mapping[str, Any]) -> list[str]:
         return ["a standing witness of the model sealed no part; everything was given back"]
     if round_.get("unjudged"):
         return [round_["unjudged"]]
-    if not round_["verdicts"]:
-        return ["no update became a candidate"] if status == RoundStatus.KEPT else []
-    if status == RoundStatus.OPEN and not round_["unseen"]:
+    if status == RoundStatus.OPEN and not (round_["verdicts"] and round_["unseen"]):
         return []  # candidates are judged on unseen parts, and none is open yet
     told = [
         f"{in_epoch(done['epoch'])}, {done['author']}: {text}"
         for done in outcomes(round_)
-        if done["reasons"] != ["not_revealed"]
+        if done["reasons"] != ["not_revealed"] or status != RoundStatus.OPEN
         for text in done["why"]
     ]
+    if not round_["verdicts"]:
+        told.insert(0, "no update became a candidate")
     if status == RoundStatus.KEPT and round_["refused"]:
         told.append(
             "rows that the opener chose fall behind what others prove: the opener does not get the pot back, "
             "it stays with the model for whoever improves it next"
         )
     return told
+
+
+def _unrevealed(round_: Mapping[str, Any]) -> str:
+    from engram.statemachine.rounds.records import RoundStatus
+
+    lost = "" if round_["status"] == RoundStatus.OPEN else " in time, so its bond is lost"
+    return f"{_WORDS['not_revealed']}{lost}"
 
 
 def _outcome(

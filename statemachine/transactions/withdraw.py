@@ -67,7 +67,7 @@ class Withdraw:
         state.delete(update)
         if isinstance(update, Candidate):
             release_tensors(state, ctx, update)
-            if _is_honest(round_, update):
+            if bond_returns(round_, update):
                 give(state, self.author, update.bond)
                 if _takes_part(round_, update):
                     badge = BadgeKind.PARTICIPATION
@@ -98,12 +98,15 @@ def _takes_part(round_: Round, candidate: Candidate) -> bool:
     return own and round_.status == RoundStatus.DECIDED and proves_any_gain(round_, candidate)
 
 
-def _is_honest(round_: Round, candidate: Candidate) -> bool:
-    """Whether the candidate has shown a gain on all unseen parts, or nobody could have it scored.
+def bond_returns(round_: Round, update: Candidate | Commit) -> bool:
+    """Whether `Withdraw` gives back the bond of an update, in a round that has ended; otherwise it burns.
 
-    A few parts are not enough: whoever chooses them could choose those on which chance was kind.
+    It returns if the update was revealed, and has shown a gain on all unseen parts, or nobody could have it
+    scored. A few parts are not enough: whoever chooses them could choose those on which chance was kind.
     """
+    if isinstance(update, Commit):
+        return False
     if round_.status not in (RoundStatus.DECIDED, RoundStatus.KEPT):
         return True
-    scored = all(is_scored(candidate, number) for number in range(len(round_.unseen)))
-    return is_final(candidate) and scored and is_below_a_baseline(round_, candidate)
+    scored = all(is_scored(update, number) for number in range(len(round_.unseen)))
+    return is_final(update) and scored and is_below_a_baseline(round_, update)

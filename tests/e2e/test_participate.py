@@ -40,11 +40,12 @@ class Player:
         except json.JSONDecodeError:
             return json.loads(done.stdout.splitlines()[-1])
 
-    def refused(self, *words: str) -> str:
-        """The code with which a command fails."""
+    def refused(self, *words: str) -> tuple[str, str]:
+        """The code and the message with which a command fails."""
         done = engram(*words, "--json", **self._settings)
         assert done.returncode != 0, done.stdout
-        return str(json.loads(done.stdout)["error"]["code"])
+        error = json.loads(done.stdout.splitlines()[-1])["error"]
+        return str(error["code"]), str(error["message"])
 
     @contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
@@ -135,6 +136,14 @@ def test_an_operator_lets_the_blocks_go_on_without_an_author_who_stays_away(tmp_
         assert player.run("miner", "muster", "0")["left"] is None
         ended = until(opening, "result")[-1]
         assert (ended["status"], ended["winner"]) == ("kept", None)
+        lost = f"epoch 1, {address_of('alice')}: committed and not revealed in time, so its bond is lost"
+        assert ended["reasons"] == ["no update became a candidate", lost]
+        (update,) = player.run("account", "show", "alice")["updates"]
+        assert (update["bond"], update["can_withdraw"], update["bond_returns"]) == (10**8, True, False)
+        code, message = player.refused(*AUTHOR)
+        assert code == "no_open_round"
+        assert f"In round {ended['round'][:12]}, epoch 1, you committed to an update" in message
+        assert message.endswith("so that bond is lost (1)")
 
 
 @pytest.mark.timeout(1800)
@@ -186,6 +195,5 @@ def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
             (told,) = player.run("round", "show", "--why")
             assert (told["author"], told["epoch"], told["reasons"]) == (address_of("alice"), 0, [])
             assert BOUNTY // 8 <= told["paid"] == result["maturing"] <= BOUNTY
-            assert player.refused("round", "withdraw", "--author", "alice", "--key", "bob") == (
-                "nothing_to_withdraw"
-            ), "her own program has withdrawn it"
+            code, _ = player.refused("round", "withdraw", "--author", "alice", "--key", "bob")
+            assert code == "nothing_to_withdraw", "her own program has withdrawn it"

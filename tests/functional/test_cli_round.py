@@ -240,10 +240,14 @@ def test_of_several_open_rounds_the_one_that_concerns_the_key_is_meant(shell: Sh
     assert refusal(shell, "round", "run", "--key", "miner") == (75, "no_open_round"), (
         "others' rounds are none of the miner's"
     )
+    author = ("participate", "--data", "digits", "--take-classes", "0-1", "--key", "miner")
+    assert refusal(shell, *author) == (65, "id_ambiguous"), "it would not be clear for which to pay"
 
 
-def test_the_opener_of_a_round_that_was_aborted_is_told_so(shell: Shell) -> None:
-    identity = shell.json(*FOUND, "--windows", "2")["round"]
+def test_the_opener_of_a_round_that_was_aborted_is_told_so(shell: Shell, opened: Any) -> None:
+    founded = shell.run(*FOUND, "--windows", "2")
+    identity = max(shell.json("round", "list"), key=lambda item: int(item["opened"]))["id"]
+    assert f"note: your round {opened['round'][:12]} of model {opened['model'][:12]} runs" in founded.stderr
     shell.text("miner", "mine", "12")
     dead = shell.json("round", "show", identity)
     assert (dead["status"], dead["due"]) == ("open", "unrevealed")

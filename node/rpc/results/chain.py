@@ -214,6 +214,8 @@ class HeldUpdate(TypedDict):
     """0 open, 1 decided, 2 kept, 3 aborted, 4 cancelled"""
     can_withdraw: bool
     """Whether the round has ended, so that `withdraw` ends the hold."""
+    bond_returns: bool | None
+    """Whether `withdraw` gives the bond back; false if it burns, null while the round runs."""
 
 
 class HistoryLine(TypedDict):

@@ -92,8 +92,13 @@ const updateColumns = [
   { head: "Epoch", numeric: true, cell: (row) => ordinal(row.epoch) },
   { head: "Is a", cell: (row) => row.kind },
   { head: "Bond", numeric: true, cell: (row) => coins(row.bond) },
-  { head: "", cell: (row) => (row.can_withdraw ? tag("can be withdrawn", "good") : tag("the round runs")) },
+  { head: "", cell: (row) => bondTag(row.bond_returns) },
 ];
+
+function bondTag(returns) {
+  if (returns === null) return tag("the round runs");
+  return returns ? tag("returns when withdrawn", "good") : tag("forfeited", "bad");
+}
 
 const historyColumns = [
   { head: "Block", cell: (row) => link("block", row.height, count(row.height)) },

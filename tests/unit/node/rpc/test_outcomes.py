@@ -133,7 +133,10 @@ def test_a_commit_that_was_not_revealed_is_told() -> None:
     closed = {"epoch": 1, "author": "leng1z"}
     (done,) = outcomes(ended(commits=[closed]))
     assert (done["author"], done["reasons"]) == ("leng1z", ["not_revealed"])
-    assert reasons(ended(commits=[closed])) == ["no update became a candidate"]
+    lost = "epoch 2, leng1z: committed and not revealed in time, so its bond is lost"
+    assert reasons(ended(commits=[closed])) == ["no update became a candidate", lost]
+    assert reasons(ended(verdict(), commits=[closed]))[-1] == lost
+    assert reasons(ended(verdict(), commits=[closed], status=RoundStatus.OPEN))[-1] != lost
 
 
 def test_a_refusal_is_told_with_the_pot() -> None:
