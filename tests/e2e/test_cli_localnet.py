@@ -50,11 +50,14 @@ def test_it_lives_in_the_data_directory_and_says_how_it_is_used(tmp_path: Path) 
     shell = Shell(tmp_path, {"ENGRAM_LOCALNET": None, "ENGRAM_PASSPHRASE": None})
     folder = tmp_path / "localnet"
     try:
-        said = shell.run("localnet", "up", "--nodes", "1", "--fund", "erin").stderr.splitlines()
+        said = shell.run(
+            "localnet", "up", "--nodes", "1", "--fund", "erin", "--fund", "ada"
+        ).stderr.splitlines()
         assert [path.name for path in background.members(folder)] == ["node0"]
-        assert said[0] == f"try: engram account show --data-dir {folder}/node0 --key erin"
-        assert "ENGRAM_PASSPHRASE=localnet" in said[1]
-        shown = shell.json(*said[0].split()[2:])
+        assert said[0] == "keys: ada, erin; each that the network was made with has coins"
+        assert said[1] == f"try: engram account show --data-dir {folder}/node0 --key ada"
+        assert "ENGRAM_PASSPHRASE=localnet" in said[2]
+        shown = shell.json(*said[1].split()[2:])
         assert shown["balance"] == 1_000 * 10**8
         assert shell.run("localnet", "up", "--json").stderr == ""
     finally:
