@@ -162,9 +162,11 @@ class Connection:
         addresses = {name: address for address, name in (await asyncio.to_thread(self._named)).items()}
         if account in addresses:
             return addresses[account]
-        if (found := dev_account(account, await self.spec())) is not None:
+        spec = await self.spec()
+        if (found := dev_account(account, spec)) is not None:
             return format_address(found, self.hrp)
-        there = ", ".join(sorted(addresses)) or "none"
+        told = {name for name in (await self._named_there()).values() if dev_account(name, spec)}
+        there = ", ".join(sorted({*addresses, *told})) or "none"
         raise BadAddress(
             f"this is neither an address ({self.hrp}1…) nor the name of an account that is known here; "
             f"known are: {there}",

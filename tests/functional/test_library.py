@@ -209,6 +209,7 @@ def test_those_who_connect_from_elsewhere_read_names_but_pay_none_of_them(
             with pytest.raises(engram.ChainError) as refused:
                 reader.transfer("carol", 1)
             assert refused.value.code == "bad_address"
+            assert "known are: alice, bob (got carol)" in str(refused.value)
             assert reader.account("bob").address == bob
             opened = chain.open_round(data.features, data.labels, hidden=(8,), rows=30)
             assert reader.model().lineage[0].name == "alice"
