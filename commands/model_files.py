@@ -29,7 +29,7 @@ def export(file: Path, onnx_file: Path, force: bool, as_json: bool) -> None:
     `logits` int64 (rows, classes) in units of 2^-16 nat; the largest is the class. onnxruntime computes the
     logits of random and of extreme rows with it, before it is written and from the file again, and they are
     compared with the integers that the network computes. The command prints how many were compared; if one
-    differs, it is refused with `export_mismatch`. Needs `pip install engram[onnx]`.
+    differs, it is refused with `export_mismatch`. Needs `pip install "engram[onnx]"`.
     """
     from engram.library.extras import onnx_format
     from engram.library.network import Network

@@ -150,7 +150,7 @@ GRADIENTS: Final = ("steps", "patience", "batch", "learning_rate", "neurons", "t
     type=click.Choice(["numpy", "torch"]),
     default="numpy",
     show_default=True,
-    help="What trains. torch is PyTorch, which `pip install engram[torch]` brings.",
+    help='What trains. torch is PyTorch, which `pip install "engram[torch]"` brings.',
 )
 @click.option(
     "--device",

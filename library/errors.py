@@ -31,7 +31,7 @@ class ReportMustNotWait(NotReady):
 
 
 class OnnxMissing(NotReady):
-    """ONNX is not installed: install it with `pip install engram[onnx]`."""
+    """ONNX, of the extra `onnx`, is not installed."""
 
 
 class ExportMismatch(ChainError):
@@ -39,7 +39,7 @@ class ExportMismatch(ChainError):
 
 
 class SklearnMissing(NotReady):
-    """scikit-learn is not installed: install it with `pip install engram[sklearn]`."""
+    """scikit-learn, of the extra `sklearn`, is not installed."""
 
 
 class LayerUnsupported(InvalidInput):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from engram.library.errors import OnnxMissing
+from engram.node.extras import install_command
 
 
 def onnx_format() -> ModuleType:
@@ -12,5 +13,7 @@ def onnx_format() -> ModuleType:
     try:
         from engram.library import onnx_format
     except ModuleNotFoundError as error:
-        raise OnnxMissing(got=str(error)) from error
+        raise OnnxMissing(
+            f"ONNX is not installed: install it with {install_command('onnx')}", got=str(error)
+        ) from error
     return onnx_format

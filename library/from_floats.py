@@ -19,12 +19,13 @@ from engram.library.quantising import quantised
 from engram.library.sampling import spread_rows
 from engram.nn.evaluate import Features
 from engram.nn.network import NetworkSpec, Parameters
+from engram.node.extras import install_command
 from engram.participant.errors import DatasetMismatch, TorchMissing
 from engram.participant.tables.applying import mapped_values
 from engram.participant.tables.errors import MappingMismatch
 from engram.participant.tables.mapping import LARGEST, DataMapping, load_mapping
 
-TORCH: Final = "PyTorch is not installed: install it with `pip install engram[torch]`"
+TORCH: Final = f"PyTorch is not installed: install it with {install_command('torch')}"
 N = TypeVar("N")
 GivenMapping = DataMapping | str | PathLike[str]
 """A mapping, or the path of its file."""
@@ -155,7 +156,9 @@ class FromFloats(AnsweringNetwork):
         try:
             from engram.library.sklearn_format import read_sklearn
         except ModuleNotFoundError as error:
-            raise SklearnMissing(got=str(error)) from error
+            raise SklearnMissing(
+                f"scikit-learn is not installed: install it with {install_command('sklearn')}", got=str(error)
+            ) from error
         taken = Taken.of(X_calibration, mapping, scale, offset)
         return cls._of_floats(read_sklearn(model, taken.scale, taken.offset), taken, weight_bits, bits)
 

@@ -80,7 +80,7 @@ class GrowthImpossible(InvalidInput):
 
 
 class TorchMissing(NotReady):
-    """PyTorch is not installed: install it with `pip install engram[torch]`, or train with numpy."""
+    """PyTorch, of the extra `torch`, is not installed."""
 
 
 class DeviceMissing(InvalidInput):

@@ -22,7 +22,7 @@ def plot_option(function: Callable[..., None]) -> Callable[..., None]:
             "--plot",
             type=click.Path(dir_okay=False, path_type=Path),
             metavar="FILE.svg",
-            help="Write plots of it as an SVG file, too. Needs `pip install 'engram[plot]'`.",
+            help='Write plots of it as an SVG file, too. Needs `pip install "engram[plot]"`.',
         ),
     ):
         function = option(function)

@@ -10,6 +10,7 @@ from typing import Final
 
 from engram.nn.engine import FAST, Engine
 from engram.node.errors import EngineMissing
+from engram.node.extras import install_command
 
 AUTO: Final = "auto"
 """What stands for the fastest engine that is exact here."""
@@ -17,7 +18,6 @@ NUMPY: Final = "numpy"
 TORCH: Final = "torch"
 CUDA: Final = "cuda"
 
-_INSTALL: Final = "install it with `pip install engram[torch]`, or choose the engine numpy"
 _INSTRUCTIONS: Final = re.compile(r"\b(avx512_vnni|avx_vnni|amx_int8)\b")
 _PROCESSOR: Final = Path("/proc/cpuinfo")
 _CARDS: Final = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
@@ -93,4 +93,8 @@ def has_int8_instructions() -> bool:
 
 def _need_torch(name: str) -> None:
     if find_spec("torch") is None:
-        raise EngineMissing(f"the engine {name} needs PyTorch, which is not installed: {_INSTALL}", got=name)
+        raise EngineMissing(
+            f"the engine {name} needs PyTorch, which is not installed: install it with "
+            f"{install_command('torch')}, or choose the engine numpy",
+            got=name,
+        )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Final
 
+from engram.node.extras import install_command
 from engram.participant.experiments.errors import LibraryMissing, SchedulerUnreachable
 from engram.participant.experiments.scheduler import Schedule
 from engram.participant.experiments.working import CellOutcome, CellTask, compute
@@ -22,7 +23,7 @@ def cluster(address: str) -> Schedule:
     `dask worker --nthreads 1`. Raises `LibraryMissing`, `SchedulerUnreachable`.
     """
     if find_spec("distributed") is None:
-        raise LibraryMissing("--scheduler needs Dask: pip install 'engram[dask]'", got="distributed")
+        raise LibraryMissing(f"--scheduler needs Dask: {install_command('dask')}", got="distributed")
 
     def schedule(tasks: Sequence[CellTask]) -> Generator[CellOutcome, None, None]:
         from distributed import Client, as_completed

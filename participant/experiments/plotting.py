@@ -6,6 +6,7 @@ import io
 from importlib.util import find_spec
 from typing import Any, Final
 
+from engram.node.extras import install_command
 from engram.participant.experiments.document import Plot, PlotKind, Series
 from engram.participant.experiments.errors import LibraryMissing
 
@@ -29,7 +30,7 @@ def check_plotting() -> None:
     for library in ("matplotlib", "markdown_it"):
         if find_spec(library) is None:
             raise LibraryMissing(
-                f"reports need {library}: pip install 'engram[plot]', or in a clone `make experiment`",
+                f"reports need {library}: {install_command('plot')}, or in a clone `make experiment`",
                 got=library,
             )
 
@@ -37,7 +38,7 @@ def check_plotting() -> None:
 def check_drawing() -> None:
     """Raises `LibraryMissing` if plots cannot be drawn."""
     if find_spec("matplotlib") is None:
-        raise LibraryMissing("plots need matplotlib: pip install 'engram[plot]'", got="matplotlib")
+        raise LibraryMissing(f"plots need matplotlib: {install_command('plot')}", got="matplotlib")
 
 
 def svg_of(*plots: Plot) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from engram.node.extras import install_command
 from engram.participant.errors import EmptyDataset, ForeignDataset
 from engram.participant.tables.channels import LAST
 from engram.participant.tables.errors import DatasetDamaged, DatasetTooLarge, PicturesDiffer, ReaderMissing
@@ -177,7 +178,7 @@ def _pillow() -> ModuleType:
         from PIL import Image
     except ImportError as error:
         raise ReaderMissing(
-            "pictures are read with Pillow, which is not installed: `pip install engram[images]`"
+            f"pictures are read with Pillow, which is not installed: {install_command('images')}"
         ) from error
     module: ModuleType = Image
     return module

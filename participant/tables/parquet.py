@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from engram.node.extras import install_command
 from engram.participant.errors import EmptyDataset
 from engram.participant.tables.cells import is_missing, is_name
 from engram.participant.tables.errors import (
@@ -255,7 +256,7 @@ def _pyarrow() -> ModuleType:
         import pyarrow.types  # for the module beside the reader
     except ImportError as error:
         raise ReaderMissing(
-            "parquet files are read with pyarrow, which is not installed: `pip install engram[parquet]`"
+            f"parquet files are read with pyarrow, which is not installed: {install_command('parquet')}"
         ) from error
     module: ModuleType = pyarrow
     return module

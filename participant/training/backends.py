@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
+from engram.node.extras import install_command
 from engram.participant.errors import TorchMissing
 from engram.participant.training import qat
 from engram.participant.training.qat import Fit
@@ -52,6 +53,9 @@ def backend_named(name: str, device: str = "auto") -> Iterator[Backend]:
     try:
         from engram.participant.training.torch_fit import torch_trainer
     except ModuleNotFoundError as error:
-        raise TorchMissing(got=str(error)) from error
+        raise TorchMissing(
+            f"PyTorch is not installed: install it with {install_command('torch')}, or train with numpy",
+            got=str(error),
+        ) from error
     with torch_trainer(device) as trainer:
         yield trainer

@@ -350,5 +350,5 @@ def test_a_missing_extra_is_named_with_its_remedy(
     for name in ("onnx_format", "onnx_graph", "onnx_logits", "sklearn_format"):
         monkeypatch.delitem(sys.modules, f"engram.library.{name}", raising=False)
         monkeypatch.delattr(engram.library, name, raising=False)
-    with pytest.raises(error, match=rf"pip install engram\[{library}\]"):
+    with pytest.raises(error, match=rf'-m pip install "engram\[{library}\]"'):
         ask()

@@ -139,6 +139,6 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(tmp_path, {"a": [1], "label": [0]})
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(ChainError, match=r"pip install engram\[parquet\]") as caught:
+    with pytest.raises(ChainError, match=r'-m pip install "engram\[parquet\]"') as caught:
         read(path)
     assert caught.value.code == "reader_missing"

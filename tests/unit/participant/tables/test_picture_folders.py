@@ -134,6 +134,6 @@ def test_a_picture_cut_off_is_damaged(tmp_path: Path) -> None:
 def test_without_pillow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "a" / "1.png", GREY)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ChainError, match=r"pip install engram\[images\]") as caught:
+    with pytest.raises(ChainError, match=r'-m pip install "engram\[images\]"') as caught:
         read(tmp_path)
     assert caught.value.code == "reader_missing"

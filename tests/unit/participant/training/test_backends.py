@@ -20,5 +20,5 @@ def test_numpy_plays_and_nobody_waits_for_it() -> None:
 
 @pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is here: `make test-torch` tests it")
 def test_without_pytorch_the_error_says_how_to_get_it() -> None:
-    with pytest.raises(TorchMissing, match=r"pip install engram\[torch\]"), backend_named("torch"):
+    with pytest.raises(TorchMissing, match=r'-m pip install "engram\[torch\]"'), backend_named("torch"):
         raise AssertionError("a trainer that is not installed was given")
