@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -181,7 +182,7 @@ class AsyncRound:
 
         Raises `KeyMissing`, `ForeignRound`, `SecretsNotFound`, `RoundOver`.
         """
-        tell = report or _silent
+        tell = report or unreported
         async with self._acting(tell) as wallet:
             await Opener(wallet, self._chain.rounds_folder, tell).run(bytes.fromhex(self.id))
             return await self._ended(wallet.client)
@@ -204,7 +205,7 @@ class AsyncRound:
         """
         options = _checked(options)
         budget, fit = _training(options)
-        data, tell = dataset_of(X, y), options.get("report") or _silent
+        data, tell = dataset_of(X, y), options.get("report") or unreported
         limits = Limits(_sparks(options.get("max_bond")), _sparks(options.get("max_fee")))
         with fit as backend:
             plan = Plan(data, budget, options.get("neurons"), options.get("seed", 0), backend.fit)
@@ -245,12 +246,12 @@ class AsyncRound:
         identity, drawn = bytes.fromhex(self.id), secrets.randbelow(2**63) if seed is None else seed
         async with self._chain.naming_errors():
             part = await sealed_part(self._chain.wallet, GivenRows(dataset_of(X, y)), identity, drawn)
-            await Witness(self._chain.wallet, self._chain.rounds_folder, _silent).seal(identity, part)
+            await Witness(self._chain.wallet, self._chain.rounds_folder, unreported).seal(identity, part)
         return part.parts[0].commitment.hex()
 
     async def unseal(self, report: Report | None = None) -> None:
         """Waits for the last update and opens the part that this key has sealed. Raises `SecretsNotFound`."""
-        tell = report or _silent
+        tell = report or unreported
         async with self._acting(tell) as wallet:
             await Witness(wallet, self._chain.rounds_folder, tell).testify(bytes.fromhex(self.id))
 
@@ -316,8 +317,10 @@ class AsyncRound:
         return tuple(people.read(str(each)) for each in told["why"]), updates
 
 
-def _silent(notice: Notice) -> None:
-    """Tells nobody."""
+def unreported(notice: Notice) -> None:
+    """The report of a caller who wants none: it warns of what stops the round until somebody acts."""
+    if notice.event == "program_left":
+        warnings.warn(str(notice), stacklevel=2)
 
 
 def _checked(given: PlayingOptions) -> PlayingOptions:
