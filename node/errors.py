@@ -85,6 +85,10 @@ class AdvanceInvalid(InvalidInput):
     """
 
 
+class MusterInvalid(InvalidInput):
+    """Blocks wait for a number of programs: 0 or more."""
+
+
 class PhasePassed(InvalidInput):
     """The round has no such phase, or it is over: these are to come."""
 

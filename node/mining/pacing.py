@@ -34,7 +34,7 @@ from typing import Any, Final
 from engram.node import logs
 from engram.node.client import RpcClient
 from engram.node.clock import Clock
-from engram.node.errors import AnswerInvalid, HoldRefused, NodeUnreachable, RemoteError
+from engram.node.errors import AnswerInvalid, HoldRefused, MusterInvalid, NodeUnreachable, RemoteError
 
 RETRY_S: Final = 0.25
 """Time between two attempts to reach another miner."""
@@ -203,9 +203,11 @@ class Pacing:
         self._change()
 
     def await_programs(self, count: int) -> None:
-        """Asks for a muster of `count` programs; 0 ends it. Raises `HoldRefused`."""
+        """Asks for a muster of `count` programs; 0 ends it. Raises `HoldRefused`, `MusterInvalid`."""
         if not self.enabled:
             raise HoldRefused
+        if count < 0:
+            raise MusterInvalid(expected=0, got=count)
         self._begin_muster(count)
         self._change()
 

@@ -363,4 +363,5 @@ def test_a_muster_lets_no_empty_block_be_made(tmp_path: Path) -> None:
         nobody = {"limit": None, "programs": 0, "finished": 0, "met": False, "left": None}
         assert owner.json("miner", "muster", "2") == {**nobody, "muster": 2, "work": work}
         assert owner.json("miner", "status")["pace"]["muster"] == 2
+        assert owner.error("rpc", "miner_muster", "-1") == (65, "muster_invalid")
         assert owner.json("miner", "muster", "0")["muster"] == 0
