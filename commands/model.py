@@ -116,9 +116,9 @@ def show(session: CommandSession, model: str | None) -> None:
 def versions(session: CommandSession, model: str | None) -> None:
     """List the versions of a model, beginning with version 0, with which it was founded.
 
-    "revealed" is the mean loss per row on the parts that were revealed before training; "sealed" is the same
-    on the parts that stayed sealed until all updates were revealed, and "accuracy" the share of their rows
-    that are right.
+    "revealed" is the mean loss per row on the parts that were revealed before training, with the number of
+    their rows; "sealed" is the same on the parts that stayed sealed until all updates were revealed, and
+    "accuracy" the share of their rows that are right.
     """
     columns = (
         Column("version", lambda row: row["number"], right=True),
@@ -193,7 +193,9 @@ def _witness(witness: dict[str, Any]) -> str:
 
 
 def _loss_of(version: dict[str, Any], parts: str) -> str:
-    return mean_loss(version[f"{parts}_loss"], version[f"{parts}_rows"])
+    rows = version[f"{parts}_rows"]
+    loss = mean_loss(version[f"{parts}_loss"], rows)
+    return f"{loss} ({rows})" if rows else loss
 
 
 command.add_command(model_use.predict)

@@ -43,7 +43,9 @@ def test_versions_tell_where_they_come_from(scene: Scene) -> None:
     assert trained["round"] == scene.rounds.trained.hex()
     table = scene.shell.text("model", "versions").splitlines()
     assert table[1].split()[4:7] == ["-", "-", "-"], "nothing was scored at founding"
-    assert table[2].split()[6:8] == ["100.00", "%"]
+    assert [trained["validation_rows"], trained["sealed_rows"]] == [8, 8]
+    assert table[2].split()[5:10:2] == ["(8)", "(8)", "%"], "each loss has the number of its rows"
+    assert table[2].split()[8] == "100.00"
 
 
 def test_what_the_ledger_knows(scene: Scene) -> None:

@@ -30,6 +30,7 @@ def test_no_form_names_two_words() -> None:
         ("WITNESSES", "witness"),
         ("z_squared", "z squared"),
         ("max fee", "maximum fee"),
+        ("revealed", "validation"),
     ],
 )
 def test_a_word_is_found_in_other_forms(word: str, name: str) -> None:
