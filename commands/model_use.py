@@ -58,9 +58,10 @@ def predict(
     --row takes the values as a table has them, and answers have the names of the classes.
 
     Up to three rows are shown one by one. "logit" is how strongly the predicted class speaks, "lead" how far
-    ahead of the next class it is; both are split exactly by who made the neurons, in nats. Of more rows, a
-    table names the group of neurons that did most for the lead. With --json, logits and their parts are
-    integers in units of 2^-16 nat.
+    ahead of the next class it is; both are split exactly into the contributions of those who made the
+    neurons, in nats. Neurons also contribute to classes that came after them, whose outputs read them. Of
+    more rows, a table names the group of neurons that did most for the lead. With --json, logits and
+    contributions are integers in units of 2^-16 nat, and the lead is called "margin".
     """
 
     async def action(client: RpcClient) -> Any:

@@ -177,9 +177,10 @@ def group_text(version: int, classes: Sequence[int], author: str, word: Callable
 def parts_lines(
     answer: Mapping[str, Any], groups: Sequence[str], name: Callable[[int], str] = str
 ) -> list[str]:
-    """A table of the parts of one row, in nats; `answer` is in the form of the RPC method model_predict.
+    """A table of the parts of one row, in nats. `answer` is in the form of the RPC method model_predict.
 
-    `groups` are the groups in words, and `name` gives the name of a class.
+    If there are several, their sum follows. `groups` are the groups in words, and `name` gives the name of a
+    class.
     """
     parts = sorted(answer["parts"], key=lambda part: -abs(_weight(part)))
     shown = sorted(parts[:SHOWN_GROUPS], key=lambda part: int(part["group"]))
@@ -188,7 +189,8 @@ def parts_lines(
         rows.append((f"{len(others)} others", _sum(others)))
     rows += [(_REST[key], part) for key, part in answer["rest"].items() if part["logit"] or part["margin"]]
     everything = [*answer["parts"], *answer["rest"].values()]
-    rows.append(("together", _sum(everything)))
+    if len(rows) > 1:
+        rows.append(("together", _sum(everything)))
     columns = [["whose neurons", *(text for text, _ in rows)], ["logit", *_nats(rows, "logit")]]
     if answer["runner_up"] is not None:
         columns.append([f"lead over {name(answer['runner_up'])}", *_nats(rows, "margin")])

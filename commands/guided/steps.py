@@ -116,7 +116,8 @@ STEPS: Final = (
         "A prediction, and whose it is",
         "Any node answers what a picture shows. Because the model is integers on the chain, it also says"
         " exactly how much the neurons of each author have added to the answer: how strongly they speak for"
-        " it (logit), and how far that puts it ahead of the next one (lead).",
+        " it (logit), and how far that puts it ahead of the next one (lead). This row is one of carol's: no"
+        " author has trained on it.",
         (f"engram model predict --data digits --first {QUESTION} --rows 1",),
         acts.ask_model,
         showing.prediction,
@@ -176,8 +177,8 @@ STEPS: Final = (
         "predict-new",
         2,
         "A prediction by old and new neurons",
-        "This picture shows a digit that the founders of the model never taught. The parts say what the old"
-        " neurons and the new ones each contributed.",
+        "This picture shows a digit that the founders of the model never taught; it is one of alice's, who"
+        " sat out. Old neurons contribute to it, too: the outputs of new classes read the neurons of both.",
         (f"engram model predict --data digits --first {NEW_QUESTION} --rows 1",),
         acts.ask_again,
         showing.prediction,

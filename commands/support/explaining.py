@@ -93,7 +93,7 @@ def show_explained(
         click.echo()
         _show_parts(answer, groups, chosen.name)
     click.echo(
-        f"\nversion {result['version']}; parts are in nats and add up exactly: --json has them as\n"
+        f"\nversion {result['version']}; contributions are in nats and add up exactly: --json has them as\n"
         "integers, in units of 2^-16 nat"
     )
 
@@ -107,7 +107,7 @@ def _show_row(
     title = f"row {chosen.first + number}: class {chosen.name(answer['class'])}"
     if (label := answer.get("label")) is not None:
         right = label == answer["class"]
-        title += ", which is right" if right else f"; its label is {chosen.name(label)}"
+        title += ", which is right" if right else f", which is wrong: its label is {chosen.name(label)}"
     console = stdout_console()
     console.print(title, style="bold", markup=False, soft_wrap=True)
     shares = probabilities(answer["logits"])

@@ -14,9 +14,9 @@ from typing import Final
 FILE: Final = Path(__file__).parents[2] / "docs" / "glossary.md"
 TECHNICAL: Final = (
     *("anchor", "audit", "author", "badge", "bank", "baseline", "bond", "candidate", "carried"),
-    *("claimable", "commit", "component", "draw", "drawn", "due", "entry", "epoch", "epsilon"),
-    *("exponent", "frozen", "gate", "growth", "independent", "lineage", "logit", "macs"),
-    *("maturing", "member", "nonce", "opener", "part", "policy", "pot", "reputation", "retention"),
+    *("claimable", "commit", "component", "contribution", "draw", "drawn", "due", "entry", "epoch"),
+    *("epsilon", "exponent", "frozen", "gate", "growth", "independent", "lead", "lineage", "logit"),
+    *("macs", "maturing", "member", "nonce", "opener", "part", "policy", "pot", "reputation", "retention"),
     *("root", "rung", "sealed", "segment", "standing witness", "sums", "tensor", "tick", "tip"),
     *("unseen", "validation", "witness", "z squared"),
 )

@@ -52,6 +52,7 @@ def test_predictions(scene: Scene, tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines[1:3]] == ["0", "1"], "no picture, but a bar for each class"
     assert lines[4].split() == ["whose", "neurons", "logit", "lead", "over", "1"]
     assert lines[5].startswith(f"version 1 by {actor(ALICE)[:12]}… (classes 0-1)")
+    assert "together" not in "".join(lines), "one contribution has no sum beside it"
     assert shell.error("model", "predict", "--data", str(rows), "--picture") == (65, "rows_invalid")
     assert shell.error("model", "predict", "--row", "1,2") == (65, "features_invalid")
     assert shell.error(*asked, "--version", "9") == (65, "missing_version")

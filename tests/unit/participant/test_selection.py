@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engram.commands.guided import acts
+from engram.commands.guided.openings import OWNERS, SHARES
 from engram.participant.datasets import Dataset
 from engram.participant.errors import DatasetNotFound, NotEnoughRows
 from engram.participant.selection import Selection
@@ -53,6 +55,18 @@ def test_equal_rows_are_in_one_share_and_the_other_rows_are_where_they_were(tmp_
         assert sorted(asked.features[:, 0].tolist()) == keys(share), "questions are dealt alike"
     with pytest.raises(NotEnoughRows, match="too few different rows for 61 shares"):
         Selection(str(path), (1, 61)).rows_of(0)
+
+
+def test_no_author_trains_on_the_digits_that_the_documents_ask_about() -> None:
+    """README asks about rows of its third share, the round with a witness about rows of hers, the fourth;
+    `engram play` does so, too, and at last about a row of alice's, who has no part in the growth.
+    """
+    places = {shares: Selection("digits", shares).asked(0).rows for shares in ((3, 3), (4, 4), (2, 4))}
+    assert {100, 101} <= set(places[3, 3])
+    assert {100, 101} <= set(places[4, 4])
+    assert (acts.QUESTION, acts.NEW_QUESTION) == (100, 108)
+    assert (OWNERS["alice"], OWNERS["carol"], SHARES) == (2, 4, 4)
+    assert 108 in places[2, 4]
 
 
 def test_rows_are_dealt_in_turn_class_by_class(source: str) -> None:
