@@ -53,8 +53,9 @@ def info(session: CommandSession) -> None:
 def stop(session: CommandSession, wait: bool) -> None:
     """Stop the node in good order, as Ctrl-C does.
 
-    Nothing that the node has acknowledged is lost. Another node can use the data directory as soon as the
-    command has ended.
+    Nothing that the node has acknowledged is lost. "height" is that of the head which it has left; with
+    --no-wait, that of the head which it had when it was asked. Another node can use the data directory as
+    soon as the command has ended.
     """
     from engram.node.datadir import find_run_info
 
@@ -70,8 +71,29 @@ def stop(session: CommandSession, wait: bool) -> None:
     if wait and here is not None:
         _until_ended(session, here)
     ended = wait and here is not None
-    result = {"node_id": asked["node_id"], "height": asked["head"]["height"], "ended": ended}
+    left = _height_left(session) if ended else None
+    height = asked["head"]["height"] if left is None else left
+    result = {"node_id": asked["node_id"], "height": height, "ended": ended}
     session.show(result, result.items())
+
+
+def _height_left(session: CommandSession) -> int | None:
+    """The height of the head in the database; None if another node has it already."""
+    from engram.node.storage.db import LevelDatabase
+    from engram.node.storage.rows import opened_tip
+    from engram.node.storage.schema import TIP
+    from engram.node.storage.swap import DATABASE_DIRECTORY
+    from engram.primitives.errors import StorageError
+
+    try:
+        database = LevelDatabase(session.data_dir / DATABASE_DIRECTORY)
+    except StorageError:
+        return None
+    try:
+        raw = database.get(TIP)
+        return None if raw is None else opened_tip(raw).height
+    finally:
+        database.close()
 
 
 def _until_ended(session: CommandSession, here: RunInfo) -> None:

@@ -32,8 +32,8 @@ def list_peers(session: CommandSession, banned: bool) -> None:
 
     "link" says whether the connection is encrypted. "height" is that of the best block that the peer has
     shown to have, by telling or fetching it, and "shown" says how long ago; it may have others by now. For an
-    address that does not answer, or that a ban keeps off, a line below gives the reason and when the node
-    tries again.
+    address that does not answer, that "refuses" this node, or that a ban keeps off, a line below gives the
+    reason and when the node tries again.
 
     With --banned, "by" says who refuses the node, host or network: the operator, by `engram peer ban`, or the
     node itself, because of what its peer did, which is the reason then.
@@ -77,6 +77,8 @@ def _word(row: dict[str, Any]) -> str:
     """The state in one word, since the reason would fold the table."""
     if row["id"] is not None or row["error"] is None:
         return str(row["state"])
+    if row["error"]["got"] == "refused":
+        return "refuses"
     return {"peer_banned": "banned", "peer_refused": "refused"}.get(row["error"]["code"], "unreached")
 
 
@@ -172,6 +174,8 @@ def ban(session: CommandSession, peer: str, seconds: int, reason: str) -> None:
     times = (("since", utc_text(result["since_ms"])), ("until", utc_text(result["until_ms"])))
     named = [(name, result[name]) for name in ("subject", "reason", "disconnected", "not_dialled")]
     session.show(result, (*named[:1], *times, *named[1:]))
+    if not result["disconnected"] and not result["not_dialled"]:
+        session.note("this concerns no connected peer and no named address; `engram peer list` shows both")
     # Only a ban by key knows a node wherever it is, so whoever was met by its address alone may come back.
     for node in result["disconnected"] if result["subject"] not in result["disconnected"] else ():
         session.note(
@@ -211,7 +215,8 @@ def unban(session: CommandSession, banned: str) -> None:
         raise NotBanned(got=result["subject"])
     if still:
         session.note(f"the ban of {still} still keeps it off: `engram peer unban {still}` lifts that")
-    session.show(result, result.items())
+    still_banned = [] if still is None else [("still banned by", still)]
+    session.show(result, [("subject", result["subject"]), ("unbanned", result["unbanned"]), *still_banned])
 
 
 @command.command("add", example="engram peer add 127.0.0.1:8646")

@@ -20,7 +20,7 @@ from engram.node import descriptors, logs
 from engram.node.clock import Clock, SystemClock
 from engram.node.concurrency import cause_of
 from engram.node.config import Config
-from engram.node.datadir import RunInfo, remove_run_info, write_run_info, write_spec
+from engram.node.datadir import RunInfo, find_run_info, remove_run_info, write_run_info, write_spec
 from engram.node.errors import AddressUnusable, MinerAddressMissing
 from engram.node.knownpeers import KnownPeers
 from engram.node.largebody import block_bytes_of
@@ -108,19 +108,25 @@ class Node:
         )
         setup = self._setup()
         write_spec(self.config.data_dir, self.spec)
-        async with opened(self.spec, genesis(self.spec), self.config) as base:
-            services = assemble(base, setup)
-            try:
-                await services.mempool.restore()
-                await self._serve(services)
-            finally:
-                services.mempool.close()
-                self.ready.clear()
-                self.services = None
+        try:
+            async with opened(self.spec, genesis(self.spec), self.config) as base:
+                services = assemble(base, setup)
+                try:
+                    await services.mempool.restore()
+                    await self._serve(services)
+                finally:
+                    services.mempool.close()
+                    self.ready.clear()
+                    self.services = None
+                if base.store.failure is not None:  # the disk failed while the node was being stopped
+                    raise base.store.failure
+                # An import that had begun when the node was stopped has ended since, and moved no head.
+                left = base.store.tip()
+        finally:
+            # Whoever waits for the end of the node, as `engram node stop` does, may open the database then.
+            if self.info is not None and find_run_info(self.config.data_dir) == self.info:
                 remove_run_info(self.config.data_dir)
-            if base.store.failure is not None:  # the disk failed while the node was being stopped
-                raise base.store.failure
-        self._log.info("stopped", height=services.chain.head.height)
+        self._log.info("stopped", height=0 if left is None else left.height)
 
     async def _serve(self, services: Services) -> None:
         """Runs all services until `stop` is called or one of them fails."""
@@ -240,7 +246,12 @@ class Node:
             ),
             self._clock,
             self._transport
-            or WebSocketTransport(ports, encryption=Encryption(config.p2p_tls), paused=logs.no_descriptor),
+            or WebSocketTransport(
+                ports,
+                encryption=Encryption(config.p2p_tls),
+                paused=logs.no_descriptor,
+                source=config.p2p_host,
+            ),
             self.stop,
             self._names,
         )

@@ -184,6 +184,13 @@ class DialFailed(PeerUnavailable):
     reason = DisconnectReason.CONNECTION_LOST
 
 
+_MEANT = {
+    DisconnectReason.REFUSED: "it refuses this node, and has perhaps banned it",
+    DisconnectReason.TOO_MANY_PEERS: "it has no place for another peer",
+}
+"""What an operator should know of some reasons that a peer tells."""
+
+
 class PeerDisconnected(PeerUnavailable):
     """The peer ended the session."""
 
@@ -191,7 +198,9 @@ class PeerDisconnected(PeerUnavailable):
         known = sent in DisconnectReason.__members__.values()
         if known:
             self.reason = DisconnectReason(sent)
-        super().__init__(got=self.reason.name.lower() if known else sent)
+        got = self.reason.name.lower() if known else sent
+        meant = _MEANT.get(self.reason) if known else None
+        super().__init__("" if meant is None else f"The peer ended the session: {meant}", got=got)
 
 
 class SessionEnded(PeerUnavailable):

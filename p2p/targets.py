@@ -48,6 +48,8 @@ class TargetInfo:
     """Why the last session or dial ended, or why none is made; None before the first one has ended."""
     retry_s: float | None
     """Seconds until it is dialled again; None while it is being dialled or a session is open."""
+    last_key: bytes | None = None
+    """The key of the node that answered there last, with a session or without."""
 
 
 @dataclass(eq=False)
@@ -113,6 +115,7 @@ class Targets:
                 key if (key := target.attempt.node_key) is not None and self._find(key) else None,
                 target.attempt.error,
                 None if target.retry_at_s is None else max(0.0, target.retry_at_s - now_s),
+                target.attempt.node_key,
             )
             for address, target in self._targets.items()
         ]

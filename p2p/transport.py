@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from itertools import product
 from typing import Any, Final, Self
 
 import aiohttp
@@ -283,23 +284,27 @@ class WebSocketTransport:
         encryption: Encryption = Encryption.AUTO,
         paused: Callable[[OSError], None] | None = None,
         http_s: float = HTTP_DEADLINE_S,
+        source: str = "",
     ) -> None:
         """`paused` is called when the system refuses connections. `http_s`: seconds in which an accepted
-        connection must have asked for a WebSocket.
+        connection must have asked for a WebSocket. `source`: from where nodes on this machine are dialled,
+        if it is an address in 127.0.0.0/8; other dials leave their address to the system.
         """
+        self._source = (source, 0) if source.startswith("127.") else None
         self._http_s = http_s
         self._limits = limits
         self._encryption = encryption
         self._paused = paused
-        self._clients: dict[bool, aiohttp.ClientSession] = {}
-        """By whether it encrypts what it dials."""
+        self._clients: dict[tuple[bool, bool], aiohttp.ClientSession] = {}
+        """By whether it encrypts what it dials, and whether it dials from `source`."""
 
     async def __aenter__(self) -> Self:
         redirects = aiohttp.TraceConfig()
         redirects.on_request_redirect.append(_refuse_redirect)
-        for encrypted, connector in ((True, _TlsConnector), (False, aiohttp.TCPConnector)):
-            self._clients[encrypted] = aiohttp.ClientSession(
-                connector=connector(limit=0, force_close=True),
+        for key in product((True, False), (True, False)):
+            connector = _TlsConnector if key[0] else aiohttp.TCPConnector
+            self._clients[key] = aiohttp.ClientSession(
+                connector=connector(limit=0, force_close=True, local_addr=self._source if key[1] else None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[redirects],
                 ws_response_class=_DialedSocket,
@@ -333,7 +338,8 @@ class WebSocketTransport:
     async def dial(self, address: PeerAddress) -> Link:
         assert self._clients, "the manager dials only inside `async with` of its transport"
         bare = PeerAddress(address.host, address.port)
-        client = self._clients[self._encryption.dials_encrypted(address.host)]
+        here = address.host.startswith("127.")
+        client = self._clients[self._encryption.dials_encrypted(address.host), here]
         try:
             socket = await client.ws_connect(
                 f"ws://{bare}{PATH}",

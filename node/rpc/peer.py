@@ -140,13 +140,18 @@ class PeerMethods:
     async def peer_unban(self, subject: str) -> dict[str, Any]:
         """Forgive a node (its key, or the beginning of a banned one), or a host or network with its nodes.
 
-        `still` is the ban of a network that keeps it refused all the same, or null.
+        `still` is the ban that keeps it refused all the same, or null: that of a network with its host, or
+        that of the named address at which a node of this key answered last.
         """
         named = self._banned(subject)
         unbanned = self.bans.unban(named)
         await self.bans.save()
-        by_key = len(named) == KEY_DIGITS
-        still = None if by_key else self.bans.against(named, None)
+        hosts = [named]
+        if len(named) == KEY_DIGITS:
+            targets = self.peers.targets()
+            hosts = [each.host for each in targets if each.last_key == bytes.fromhex(named)]
+        bans = (self.bans.against(host, None) for host in hosts)
+        still = next((ban for ban in bans if ban is not None), None)
         return {"subject": named, "unbanned": unbanned, "still": still and still.subject}
 
     def _is_banned(self, host: str, node_key: bytes | None) -> bool:

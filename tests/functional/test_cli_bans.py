@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,47 @@ def test_a_ban_by_address_says_how_to_keep_its_node_off(shell: Shell, tmp_path: 
         for banned in ("127.0.0.1", node_id):
             shell.text("peer", "unban", banned)
         shell.text("peer", "remove", address)
+
+
+def test_a_ban_that_concerns_nobody_says_so(shell: Shell) -> None:
+    assert "concerns no connected peer and no named address" in shell.run("peer", "ban", "192.0.2.9").stderr
+    assert shell.text("peer", "unban", "192.0.2.9").split() == ["subject", "192.0.2.9", "unbanned", "yes"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_nodes_on_one_machine_are_told_apart_by_their_addresses(shell: Shell, tmp_path: Path) -> None:
+    """The other dials in from its own address, is banned there, and learns that it is refused."""
+    port = shell.json("node", "info")["p2p_port"]
+    config = Config(
+        data_dir=tmp_path, rpc_port=0, p2p_port=0, p2p_host="127.0.1.3", peers=(f"127.0.0.1:{port}",)
+    )
+    with running_node(config, spec_of(shell)) as other:
+        assert other.info is not None
+        node_id = other.info.node_id
+        while not (peers := shell.json("peer", "list")):
+            pass
+        assert peers[0]["address"].startswith("127.0.1.3:")
+        named = f"127.0.1.3:{other.info.p2p_port}"
+        shell.text("peer", "add", named)
+        while not any(row["peer"] for row in targets(shell)):
+            pass  # it is known who answers there
+        assert shell.json("peer", "ban", "127.0.1.3")["disconnected"] == [node_id]
+        shell.text("peer", "ban", node_id)
+        refused = Shell(tmp_path, {})
+        while (row := refused.json("peer", "list")[0])["error"] is None or row["error"]["got"] != "refused":
+            pass
+        assert "it refuses this node, and has perhaps banned it; next try in " in row["state"]
+        assert re.search(r"^- .* refuses *$", refused.text("peer", "list"), re.MULTILINE)
+        assert shell.json("peer", "unban", node_id)["still"] == "127.0.1.3"
+        shell.text("peer", "ban", node_id)
+        assert "still banned by  127.0.1.3" in shell.text("peer", "unban", node_id)
+        shell.text("peer", "unban", "127.0.1.3")
+        shell.text("peer", "remove", named)
+
+
+def targets(shell: Shell) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = shell.json("rpc", "peer_targets")
+    return rows
 
 
 def test_bans(shell: Shell, tmp_path: Path) -> None:

@@ -237,7 +237,8 @@ async def test_targets_say_how_they_stand() -> None:
         assert isinstance(failed.error, DialFailed)
         assert failed.retry_s is not None
         assert 1.0 <= failed.retry_s <= 3.0, "of two to four seconds one has passed"
-        assert reached == TargetInfo(second.address, second.address.host, second.key.public_key, None, None)
+        key = second.key.public_key
+        assert reached == TargetInfo(second.address, second.address.host, key, None, None, key)
         assert second.manager.targets() == []
 
 

@@ -76,6 +76,9 @@ def test_families_become_actions_here(
 def test_what_the_peer_says_is_kept_where_it_is_known() -> None:
     assert PeerDisconnected(5).reason is DisconnectReason.DUPLICATE
     assert str(PeerDisconnected(5)) == "The peer ended the session (got duplicate)"
+    assert "it refuses this node, and has perhaps banned it" in str(
+        PeerDisconnected(DisconnectReason.REFUSED)
+    )
     assert PeerDisconnected(4_000).reason is DisconnectReason.REQUESTED
     assert PeerDisconnected(4_000).got == 4_000
     assert PeerDisconnected.reason is DisconnectReason.REQUESTED
