@@ -163,6 +163,9 @@ def test_a_model_shows_whose_neurons_it_has_and_what_it_still_knows(explorer: Ex
     assert [text.split(",")[0] for text in blocks] == [f"{neurons} neurons" for neurons, _ in made]
     assert all(f"in version {version} by" in text for text, (_, version) in zip(blocks, made, strict=True))
     assert len(explorer.all(".lineage-block.frozen")) == len(made) - 1, "the founding network was not frozen"
+    assert [note.text for note in explorer.all(".lineage-name")] == ["alice", "bob", "carol"]
+    charts = [chart.text for chart in explorer.all("svg.curves")]
+    assert all("3 classes" in chart and "4 classes" in chart for chart in charts[:2])
     groups = "Groups of neurons in the current version"
     assert column(explorer, groups, 2) == ["12", "6"]
     assert column(explorer, groups, 3) == ["0\u20132", "3"]
@@ -173,6 +176,15 @@ def test_a_model_shows_whose_neurons_it_has_and_what_it_still_knows(explorer: Ex
     assert column(explorer, table, 3)[OLD:] == ["unknown"]
     assert all(float(text.removesuffix(" %")) > 50 for text in column(explorer, table, 4))
     fits(explorer, "model")
+
+
+def test_the_first_page_leads_to_models_and_tells_who_won(explorer: Explorer, grown: Grown) -> None:
+    explorer.open("", "[aria-label='Latest rounds']")
+    assert column(explorer, "Models", 3) == ["2", str(ALL)]
+    assert column(explorer, "Latest rounds", 3) == ["carol", "bob"]
+    fits(explorer, "overview-of-models")
+    explorer.all("[aria-label='Models'] .button")[1].click()
+    explorer.find("canvas.paper")
 
 
 def first_row(grown: Grown, label: int) -> list[int]:
@@ -238,6 +250,7 @@ def test_the_keyboard_draws(explorer: Explorer, grown: Grown) -> None:
     paper = explorer.find("canvas.paper")
     paper.send_keys(Keys.DELETE)
     explorer.until_text(".said", "The paper is empty.")
+    assert explorer.all(".bars, .push") == [], "nothing is asked, so nothing answers"
     paper.send_keys(Keys.SPACE, *[Keys.ARROW_DOWN] * 18, Keys.SPACE)
     ink = answers(explorer, grown)
     assert (ink[:, 3:5] > 0).all(), "a stroke fills the height, as the digits of the data set do"

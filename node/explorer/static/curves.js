@@ -1,6 +1,7 @@
 // Curves over the versions of a model as SVG: values are written at the points, marks differ by shape.
 
 import { h, s } from "./dom.js";
+import { many } from "./format.js";
 
 const STEP = 84;
 const LEFT = 60;
@@ -11,11 +12,12 @@ const SHAPES = ["●", "■", "▲", "◆", "○", "□", "△", "◇"];
 /** A chart of several series over the same versions, with a legend.
  *
  * `series`: [{name, values}], a value for each version or null where nothing was measured. `low` and `high`
- * bound the axis, `written` words a value. Values of the first series are written at its points.
+ * bound the axis, `written` words a value. Values of the first series are written at its points, and under
+ * each version its number of classes, because more classes are harder to tell apart.
  */
 export function curves(label, versions, series, { low, high, written }) {
   const width = LEFT + versions.length * STEP;
-  const height = TOP + TALL + 30;
+  const height = TOP + TALL + 46;
   const x = (index) => LEFT + index * STEP + 31;
   const y = (value) => TOP + (1 - (value - low) / (high - low || 1)) * TALL;
   const picture = s("svg", {
@@ -33,12 +35,10 @@ export function curves(label, versions, series, { low, high, written }) {
     );
   });
   versions.forEach((version, index) => {
-    const name = s(
-      "text",
-      { class: "curves-axis", x: x(index), y: TOP + TALL + 22, "text-anchor": "middle" },
-      `v${version.number}`,
-    );
-    picture.append(name);
+    [`v${version.number}`, many(version.classes, "class", "classes")].forEach((words, line) => {
+      const place = { x: x(index), y: TOP + TALL + 22 + 16 * line, "text-anchor": "middle" };
+      picture.append(s("text", { class: "curves-axis", ...place }, words));
+    });
   });
   series.forEach((line, kind) => draw(picture, line, kind, x, y));
   series[0].values.forEach((value, index) => {

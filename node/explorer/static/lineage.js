@@ -2,12 +2,14 @@
 
 import { s, tag } from "./dom.js";
 import { count, loss } from "./format.js";
+import { nameOf } from "./names.js";
 
 const COLUMN = 92;
 const LEFT = 12;
 const TALL = 190;
 const TOP = 34;
 const LEAST = 15;
+const MOST_NAME = 11;
 const KINDS = 8;
 const GROW = 1;
 
@@ -99,6 +101,7 @@ function column(picture, { version }, blocks, x, frozen, before) {
   const wide = COLUMN - 22;
   for (const { group, y, tall } of blocks) {
     const fresh = group.version === version.number;
+    const author = nameOf(group.author) ?? group.author;
     const box = s("rect", {
       class: `lineage-block ${colourOf(group)} ${frozen ? "frozen" : ""}`,
       x,
@@ -108,7 +111,7 @@ function column(picture, { version }, blocks, x, frozen, before) {
       rx: 3,
     });
     box.append(
-      s("title", {}, `${group.neurons} neurons, made in version ${group.version} by ${group.author}`),
+      s("title", {}, `${group.neurons} neurons, made in version ${group.version} by ${author}`),
     );
     picture.append(
       box,
@@ -121,7 +124,7 @@ function column(picture, { version }, blocks, x, frozen, before) {
   picture.append(
     text(x + wide / 2, base + 18, `v${version.number}`, "lineage-version"),
     text(x + wide / 2, base + 36, kindOf(version, before), "lineage-note"),
-    text(x + wide / 2, base + 52, shortName(version.author), "lineage-note"),
+    text(x + wide / 2, base + 52, shortName(version.author), "lineage-note lineage-name"),
     text(x + wide / 2, base + 68, sealedLoss(version), "lineage-note lineage-loss"),
   );
 }
@@ -143,7 +146,12 @@ export function kindOf(version, before) {
   return added === 1 ? "+1 class" : `+${added} classes`;
 }
 
-export const shortName = (address) => (address ? `${address.slice(0, 5)}…${address.slice(-4)}` : "-");
+/** What an address is called, so short that it stands under a column. */
+export function shortName(address) {
+  const name = nameOf(address);
+  if (name !== null) return name.length > MOST_NAME ? `${name.slice(0, MOST_NAME - 1)}…` : name;
+  return address ? `${address.slice(0, 5)}…${address.slice(-4)}` : "-";
+}
 
 function text(x, y, content, name) {
   return s("text", { x, y, class: name, "text-anchor": "middle" }, content);

@@ -5,6 +5,9 @@ import { count, link, many } from "./format.js";
 
 const UNITS =
   "Nats, and below them the exact integers in units of 2⁻¹⁶ nat: they add up to the logit and to its lead.";
+const OLDER =
+  "Neurons also add to classes that came after them: the outputs of new classes read the older neurons, " +
+  "whatever these were trained for.";
 const Q16 = 65_536;
 const REST = {
   norms: "Norms between stages of classes, nobody's",
@@ -26,6 +29,10 @@ export function who({ lineage, predictions: [prediction] }) {
     logit: prediction.logits[prediction.class],
     margin: prediction.margin,
   };
+  const isOlder = parts.some((part) => {
+    const { classes } = lineage[part.group];
+    return part.logit !== 0 && classes.length && Math.max(...classes) < prediction.class;
+  });
   const columns = [
     { head: "Group of neurons", cell: (line) => line.name },
     { head: `Adds to class ${prediction.class}`, cell: (line) => nats(line.logit), numeric: true },
@@ -41,7 +48,7 @@ export function who({ lineage, predictions: [prediction] }) {
     );
   }
   return [
-    table("Whose neurons made the answer", columns, [...lines, total]),
+    table("Whose neurons made the answer", columns, lines.length > 1 ? [...lines, total] : lines),
     silent.length
       ? h(
           "p",
@@ -49,6 +56,7 @@ export function who({ lineage, predictions: [prediction] }) {
           `Of ${silent.map((group) => `v${group.version}`).join(", ")}, nothing reaches this answer.`,
         )
       : null,
+    isOlder ? h("p", { class: "muted" }, OLDER) : null,
     h("p", { class: "muted small" }, UNITS),
   ];
 }

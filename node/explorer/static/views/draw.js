@@ -237,6 +237,12 @@ class Desk {
   }
 
   async told(values) {
+    if (this.sheet && !values.some((value) => value)) {
+      this.last = values;
+      this.said.textContent = "The paper is empty.";
+      for (const place of [this.answer, this.who, this.compared]) clear(place);
+      return;
+    }
     const asked = { id: this.model.id, rows: [values] };
     const [now, before] = await Promise.all([
       this.chain.call("model_predict", { ...asked, explain: true }),
@@ -248,9 +254,7 @@ class Desk {
     const chance = chances(prediction.logits)[prediction.class];
     this.said.textContent = values.some((value) => value)
       ? `Class ${prediction.class}, by ${(chance * 100).toFixed(1)}%`
-      : this.sheet
-        ? "The paper is empty."
-        : "All numbers are 0.";
+      : "All numbers are 0.";
     refill(this.answer, bars(prediction));
     refill(this.who, who(now));
     if (before) refill(this.compared, sideBySide(before, now));

@@ -1,18 +1,21 @@
-// The node at a glance: its head, fees, peers and mempool, warnings, and the latest blocks.
+// The node at a glance: its head, fees, peers and mempool, warnings, models, rounds, and the latest blocks.
 
-import { card, clear, h, table } from "../dom.js";
+import { card, clear, h, table, tag } from "../dom.js";
 import { bytes, coins, count, duration, link, many, when } from "../format.js";
 import { live } from "../live.js";
 import { blockColumns } from "../blocks.js";
-import { phaseName } from "../roundwords.js";
+import { refill } from "../refill.js";
+import { isOpen, phaseName, statusName, statusTag } from "../roundwords.js";
+import { askLink } from "./models.js";
 
 export const title = "Overview";
 const LATEST = 8;
 const TOPICS = ["heads", "transactions", "peers", "rounds"];
+const SHOWN = 5;
 
 export async function view(root, params, chain) {
   const figures = h("div", { class: "grid figures" });
-  const warnings = h("div"), rounds = h("div"), blocks = h("div");
+  const warnings = h("div"), rounds = h("div"), made = h("div"), blocks = h("div");
   const notice = h("div", { "aria-live": "polite" });
   const name = h("span");
   root.append(
@@ -21,6 +24,7 @@ export async function view(root, params, chain) {
     warnings,
     figures,
     rounds,
+    made,
     card("Latest blocks", blocks, h("p", null, h("a", { href: "#/blocks" }, "All blocks"))),
   );
   const read = async () => {
@@ -33,8 +37,47 @@ export async function view(root, params, chain) {
     clear(rounds, openRounds(status.rounds));
     clear(blocks, table("Latest blocks", blockColumns, headers.reverse()));
   };
-  return live(chain, TOPICS, read, notice);
+  const readMade = async () => {
+    const [models, all] = await Promise.all([chain.call("model_list"), chain.call("round_list")]);
+    const ended = all.filter((round) => !isOpen(round)).reverse();
+    refill(made, latestModels(models.toReversed()), latestRounds(ended));
+  };
+  const ends = [await live(chain, TOPICS, read, notice)];
+  try {
+    ends.push(await live(chain, ["rounds", "versions"], readMade, notice));
+  } catch (error) {
+    ends[0]();
+    throw error;
+  }
+  return () => ends.forEach((end) => end());
 }
+
+function latestModels(models) {
+  if (!models.length) return null;
+  const all = h("p", null, h("a", { href: "#/models" }, "All models"));
+  return card("Models", table("Models", modelColumns, models.slice(0, SHOWN)), all);
+}
+
+function latestRounds(ended) {
+  if (!ended.length) return null;
+  const all = h("p", null, h("a", { href: "#/rounds" }, "All rounds"));
+  return card("Latest rounds", table("Latest rounds", endedColumns, ended.slice(0, SHOWN)), all);
+}
+
+const modelColumns = [
+  { head: "Model", cell: (model) => link("model", model.id) },
+  { head: "Version", cell: (model) => count(model.head), numeric: true },
+  { head: "Classes", cell: (model) => count(model.classes), numeric: true },
+  { head: "", cell: askLink },
+];
+
+const endedColumns = [
+  { head: "Round", cell: (round) => link("round", round.id) },
+  { head: "Outcome", cell: (round) => tag(statusName(round), statusTag(round)) },
+  { head: "Won by", cell: (round) => link("account", round.winner) },
+  { head: "Model", cell: (round) => link("model", round.model) },
+  { head: "Version", cell: (round) => (round.winner ? count(round.new_version) : "–"), numeric: true },
+];
 
 function told(warnings) {
   if (!warnings.length) return null;
@@ -74,10 +117,12 @@ function figuresOf(status, head) {
     figure("Least fee", coins(status.fees.least), "what any transaction costs at least"),
     figure("Waiting transactions", count(mempool.count), bytes(mempool.bytes)),
     figure("Peers", count(connected), connected ? `this node dialled ${peers.outbound} of them` : null),
-    figure("Open rounds", count(status.rounds.length), null),
+    figure("Open rounds", count(status.rounds.length), endedLink()),
     figure("Node", `up ${duration(status.uptime_s)}`, `version ${status.version}`),
   ];
 }
+
+const endedLink = () => h("a", { href: "#/rounds" }, "and those that have ended");
 
 function figure(name, value, more) {
   return h(
