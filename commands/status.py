@@ -91,7 +91,7 @@ def _check(session: CommandSession, asked: dict[str, int | None]) -> None:
     conditions = {name: value for name, value in asked.items() if value is not None}
     answer = session.run(lambda client: client.probe(**conditions))
     reasons = [f"{each['message']} [{each['code']}]" for each in answer["not_ready"]]
-    session.show(answer, [("ready", answer["ready"]), ("why not", reasons)])
+    session.show(answer, [("ready", answer["ready"]), *([("why not", reasons)] if reasons else ())])
     if not answer["ready"]:
         click.get_current_context().exit(NOT_READY_STATUS)
 
