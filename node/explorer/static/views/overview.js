@@ -39,8 +39,10 @@ export async function view(root, params, chain) {
   };
   const readMade = async () => {
     const [models, all] = await Promise.all([chain.call("model_list"), chain.call("round_list")]);
-    const ended = all.filter((round) => !isOpen(round)).reverse();
-    refill(made, latestModels(models.toReversed()), latestRounds(ended));
+    const rounds = all.toSorted((one, other) => other.opened - one.opened); // the latest first
+    const last = (model) => rounds.findIndex((round) => round.model === model.id);
+    const latest = models.toSorted((one, other) => last(one) - last(other));
+    refill(made, latestModels(latest), latestRounds(rounds.filter((round) => !isOpen(round))));
   };
   const ends = [await live(chain, TOPICS, read, notice)];
   try {
