@@ -18,7 +18,8 @@ class LoopWatchdog:
     Standing still is proved by either clock: the watchdog woke on time through the whole bound and its
     beat was not answered, or the loop's own thread burnt that much processor time. A machine that merely
     gave the process no processor fulfils neither, so a loaded machine raises no false alarm; nor does a loop
-    that the system has left in its selector, where no callback holds it.
+    that the system has left in its selector, where no callback holds it, or that waits until the system lets
+    a new thread begin, as executors start them.
     """
 
     def __init__(self, bound_s: float = BOUND_S) -> None:
@@ -62,6 +63,8 @@ class LoopWatchdog:
     def _report(self, stood_s: float) -> None:
         frame = sys._current_frames().get(self._thread_id)
         if frame is not None and frame.f_code is selectors.DefaultSelector.select.__code__:
+            return
+        if any(each.f_code is threading.Thread.start.__code__ for each, _ in traceback.walk_stack(frame)):
             return
         stack = "".join(traceback.format_stack(frame))
         self.stacks.append(f"the event loop stood still for {stood_s:.2f} s here:\n{stack}")
