@@ -54,8 +54,8 @@ def test_a_ban_by_address_says_how_to_keep_its_node_off(shell: Shell, tmp_path: 
 
 
 def test_a_ban_that_concerns_nobody_says_so(shell: Shell) -> None:
-    assert "concerns no connected peer and no named address" in shell.run("peer", "ban", "192.0.2.9").stderr
-    assert shell.text("peer", "unban", "192.0.2.9").split() == ["subject", "192.0.2.9", "unbanned", "yes"]
+    assert "concerns no connected peer and no named address" in shell.run("peer", "ban", "203.0.113.9").stderr
+    assert shell.text("peer", "unban", "203.0.113.9").split() == ["subject", "203.0.113.9", "unbanned", "yes"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
