@@ -380,7 +380,7 @@ def test_the_search_box_finds_rounds_models_and_says_what_is_not_there(
         explorer.find("#asked").send_keys(asked + "\n")
         explorer.until_text("h1", shown)
     explorer.open("search/" + "9" * 12, "h1")
-    assert f"the head of the chain is block {height}" in explorer.text().replace("\u202f", "")
+    explorer.until(lambda: f"head of the chain is block {height}" in explorer.text().replace("\u202f", ""))
     explorer.open("search/abc")
     assert "by its first 4 digits or more" in explorer.text()
     wrong = grown.chain.address[:-1] + ("q" if grown.chain.address[-1] != "q" else "p")

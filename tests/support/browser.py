@@ -75,9 +75,12 @@ class Explorer:
         self.url = f"{url}/explore/"
 
     def open(self, path: str = "", shows: str = "h1") -> WebElement:
-        """Goes to the page behind `#/path` and waits until the selector `shows` finds something there."""
+        """Goes to the page behind `#/path`, waits until it is whole, and until the selector `shows` finds
+        something there.
+        """
         self.leave()
         self.driver.get(f"{self.url}#/{path}")
+        self.find("main:not([data-busy])")
         return self.find(shows)
 
     def leave(self) -> None:

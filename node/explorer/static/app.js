@@ -12,6 +12,7 @@ const main = document.getElementById("main");
 const chain = new Chain();
 let shown = 0;
 let close = null;
+let working = 0;
 
 function navigation() {
   const named = routes.filter((route) => route.nav);
@@ -28,8 +29,9 @@ function mark(route) {
   }
 }
 
-/** Leaves the page that is shown, and shows the one that the address names. */
-async function show(isFirst = false) {
+/** Leaves the page that is shown, and shows the one that the address names. If that is the same one `again`, what
+ * it shows stays until it is read anew. */
+async function show({ isFirst = false, again = false } = {}) {
   const turn = ++shown;
   close?.();
   close = null;
@@ -40,8 +42,9 @@ async function show(isFirst = false) {
     failed("There is no such page.", why, null);
     return;
   }
-  const root = h("div", { class: "view" }, h("p", { class: "muted loading" }, "Reading the chain …"));
-  clear(main, root);
+  const loading = h("div", { class: "view" }, h("p", { class: "muted loading" }, "Reading the chain …"));
+  const root = again ? main.firstElementChild : loading;
+  if (!again) clear(main, root);
   try {
     const module = await import(`./views/${found.route.view}.js`);
     if (turn !== shown) return;
@@ -55,7 +58,7 @@ async function show(isFirst = false) {
     }
     close = end ?? null;
     root.replaceWith(fresh);
-    if (!isFirst) focusHeading();
+    if (!isFirst && !again) focusHeading();
   } catch (error) {
     if (turn === shown) failed("This page could not be shown.", error.message, () => show());
     if (error.name !== "RpcError") console.error(error);
@@ -81,10 +84,19 @@ function focusHeading() {
 async function learnNames() {
   try {
     const { has_work: isWorked } = await chain.call("chain_head");
-    if (!isWorked && offer(await chain.call("dev_names"))) await show(true);
+    if (!isWorked && offer(await chain.call("dev_names"))) await show({ again: true });
   } catch {
     // without a connection, or at a node of another version, addresses stand as they are
   }
+}
+
+/** Marks the page until the work is done: what it shows is then what it goes on to show. */
+async function whileBusy(work) {
+  working += 1;
+  main.dataset.busy = "";
+  await work();
+  working -= 1;
+  if (!working) delete main.dataset.busy;
 }
 
 function showState(state) {
@@ -110,10 +122,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address names the page, not a place in it
   main.focus();
 });
-window.addEventListener("hashchange", () => {
-  show();
-  learnNames();
-});
-onChange(() => show(true)); // another page of this browser has named something that may stand here
+window.addEventListener("hashchange", () => whileBusy(() => Promise.all([show(), learnNames()])));
+onChange(() => show({ again: true })); // another page of this browser has named something that may stand here
 setInterval(tick, TICK_MS);
-show(true).then(learnNames);
+whileBusy(() => show({ isFirst: true }).then(learnNames));
