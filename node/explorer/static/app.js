@@ -29,8 +29,10 @@ function mark(route) {
   }
 }
 
-/** Leaves the page that is shown, and shows the one that the address names. If that is the same one `again`, what
- * it shows stays until it is read anew. */
+/**
+ * Leaves the page that is shown, and shows the one that the address names. If that is the same one `again`,
+ * what it shows stays until it is read anew.
+ */
 async function show({ isFirst = false, again = false } = {}) {
   const turn = ++shown;
   close?.();
