@@ -106,12 +106,20 @@ def mustered(tmp_path: Path) -> Iterator[tuple[Player, subprocess.Popen[str]]]:
             yield player, opener
 
 
+@contextmanager
+def committed_and_sent(player: Player, sent: signal.Signals) -> Iterator[subprocess.Popen[str]]:
+    """An author who is sent this signal after she has committed to an update."""
+    with player.running(*AUTHOR) as author:
+        until(author, "committed")
+        author.send_signal(sent)
+        yield author
+
+
 @pytest.mark.timeout(900)
 def test_the_blocks_wait_for_an_author_who_is_killed_before_she_has_revealed(tmp_path: Path) -> None:
     with mustered(tmp_path) as (player, opening):
-        with player.running(*AUTHOR) as dying:
-            until(dying, "committed")
-            dying.send_signal(signal.SIGKILL)
+        with committed_and_sent(player, signal.SIGKILL):
+            pass
         assert until(opening, "program_left")[-1]["left"] == 1
         waiting = player.run("miner", "status")
         assert waiting["pace"]["left"] == 1
@@ -127,9 +135,7 @@ def test_the_blocks_wait_for_an_author_who_is_killed_before_she_has_revealed(tmp
 @pytest.mark.timeout(900)
 def test_an_operator_lets_the_blocks_go_on_without_an_author_who_stays_away(tmp_path: Path) -> None:
     with mustered(tmp_path) as (player, opening):
-        with player.running(*AUTHOR) as leaving:
-            until(leaving, "committed")
-            leaving.send_signal(signal.SIGINT)
+        with committed_and_sent(player, signal.SIGINT) as leaving:
             until(leaving, "left_waiting")
             assert leaving.wait(WAIT_S) == 130
         until(opening, "program_left")

@@ -35,13 +35,14 @@ from engram.participant.errors import (
 from engram.participant.notices import Notice
 from engram.participant.tables.errors import DataDoubtful
 from engram.primitives.keys import format_address
+from tests.support.library_rounds import founded, taught, three_digits
 
 pytestmark = pytest.mark.xdist_group("library")
 
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    return engram.load_data("digits").of_classes(range(3))
+    return three_digits()
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +54,11 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyncChain]:
 @pytest.fixture(scope="module")
 def model(chain: SyncChain, data: Dataset) -> SyncModel:
     """A model that alice has founded and bob has trained."""
-    half = data.rows // 2
-    opened = chain.open_round(
-        data.features[:half], data.labels[:half], bounty=5, hidden=(8,), rows=40, epochs=1
-    )
+    opened = founded(chain, data, bounty=5)
     said: list[Notice] = []
     with opened.running(said.append):
         bob = chain.using("bob")
-        played = bob.round(opened.id).participate(data.features[half:], data.labels[half:], steps=200)
+        played = taught(bob, opened, data)
     assert {notice.event for notice in said} >= {"revealed", "sealed_opened", "round_ended"}
     assert played.outcome == opened.wait()
     assert (played.outcome.status, played.outcome.version) == ("decided", 1)

@@ -13,13 +13,14 @@ from engram.library.errors import OptionInvalid, OptionUnused
 from engram.library.opening import OpeningOptions
 from engram.participant.datasets import Dataset
 from engram.participant.gate_odds import usual_epsilon
+from tests.support.library_rounds import three_digits, trained
 
 pytestmark = pytest.mark.xdist_group("library_options")
 
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    return engram.load_data("digits").of_classes(range(3))
+    return three_digits()
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +32,7 @@ def chain() -> Iterator[SyncChain]:
 @pytest.fixture(scope="module")
 def model(chain: SyncChain, data: Dataset) -> SyncModel:
     """A model that alice has founded and bob has trained."""
-    half = data.rows // 2
-    opened = chain.open_round(
-        data.features[:half], data.labels[:half], bounty=5, hidden=(8,), rows=40, epochs=1
-    )
-    with opened.running():
-        chain.using("bob").round().participate(data.features[half:], data.labels[half:], steps=200)
-    return chain.model()
+    return trained(chain, data)
 
 
 def test_no_option_is_ignored(chain: SyncChain, model: SyncModel, data: Dataset) -> None:

@@ -17,13 +17,14 @@ from engram.participant.datasets import Dataset
 from engram.participant.errors import ForeignRound, KeyMissing, RecordMissing
 from engram.participant.tables.mapping import DataMapping
 from engram.primitives.errors import BadAddress
+from tests.support.library_rounds import three_digits, trained
 
 pytestmark = pytest.mark.xdist_group("library_words")
 
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    return engram.load_data("digits").of_classes(range(3))
+    return three_digits()
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +36,7 @@ def chain() -> Iterator[SyncChain]:
 @pytest.fixture(scope="module")
 def model(chain: SyncChain, data: Dataset) -> SyncModel:
     """A model that alice has founded and bob has trained."""
-    half = data.rows // 2
-    opened = chain.open_round(data.features[:half], data.labels[:half], hidden=(8,), rows=40, epochs=1)
-    with opened.running():
-        bob = chain.using("bob").round(opened.id)
-        bob.participate(data.features[half:], data.labels[half:], steps=200)
-    return chain.model()
+    return trained(chain, data)
 
 
 def test_what_is_explained_has_names_and_words(model: SyncModel, data: Dataset) -> None:

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from engram.node.client import RpcClient
+from engram.participant import waiting
 from engram.participant.notices import Notice
 from engram.participant.waiting import held
 from tests.support.rpc_door import opened
@@ -59,6 +60,23 @@ async def test_programs_are_told_when_the_blocks_wait_for_one_that_has_left() ->
     events = ["program_left", "programs_complete", "left_waiting"]
     assert [notice.event for notice in told] == events
     assert told[0].facts == {"left": 1}
+
+
+@pytest.mark.parametrize("said", [{}, {"left": "x"}, {"left": -1}, {"left": True}, [], None])
+async def test_what_is_no_pace_ends_nothing(monkeypatch: pytest.MonkeyPatch, said: object) -> None:
+    """A node of another version may say it: the program plays on, and listens anew."""
+    monkeypatch.setattr(waiting, "RETRY_S", 0.0)
+    told: list[Notice] = []
+    async with opened() as door, RpcClient(door.url) as client:
+        door.pacing.await_programs(2)
+        async with held(client, told.append):
+            leaving = door.pacing.hold()
+            await until(lambda: door.pacing.left == 0)
+            door.pacing.release(leaving)
+            await until(lambda: len(told) == 1)
+            door.hub.publish("pace", said)
+            await until(lambda: len(told) == 2)
+    assert [notice.facts for notice in told] == [{"left": 1}] * 2
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.0", "x", "\u0661", "9" * 21, "{}"])
