@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from math import isqrt, log, log1p
+from math import isqrt, log, log1p, nextafter
 from typing import Final
 
 import numpy as np
@@ -32,6 +32,8 @@ LEAST_PPM: Final = 20_000
 STEP_PPM: Final = 1_000
 HALF: Final = 0.5
 """Of the rows that decide a round, this part may have new classes or be wrong before, and cannot be lost."""
+_EXACT_ROWS: Final = 400
+"""Up to so many rows, every number of losable rows is looked at."""
 _TRIED_ROWS: Final = 64
 _MANY_ROWS: Final = 10_000
 """Of so many rows, one row more or less hardly matters."""
@@ -114,11 +116,8 @@ def least_epsilon(bound: float, judged: JudgedRows, failure: float, right: float
     looked at.
     """
     low, high = 0, PPM
-    most = max(judged.old_rows, judged.retention_rows, *judged.groups, 0)
-    tried = _TRIED_ROWS if most <= _MANY_ROWS else 2
-    parts = np.linspace(right, 1.0, min(tried, most // 2 + 2)).tolist()
     cumulated = cache(lambda rows: binomial_cdf(rows, bound))
-    shrunk = [judged.shrunk(part) for part in parts]
+    shrunk = {judged.shrunk(part) for part in _tried_parts(judged, right)}
     while low < high:
         middle = (low + high) // 2
         if all(_passes(each, middle, cumulated) >= 1 - failure for each in shrunk):
@@ -126,6 +125,17 @@ def least_epsilon(bound: float, judged: JudgedRows, failure: float, right: float
         else:
             low = middle + 1
     return high
+
+
+def _tried_parts(judged: JudgedRows, right: float) -> list[float]:
+    """Parts from `right` to 1: of few rows, one for each way in which the rounded numbers can fall."""
+    most = max(judged.old_rows, judged.retention_rows, *judged.groups, 0)
+    if most > _EXACT_ROWS:
+        return [float(part) for part in np.linspace(right, 1.0, _TRIED_ROWS if most <= _MANY_ROWS else 2)]
+    halves = {(row + 0.5) / rows for rows in (judged.old_rows, *judged.groups) for row in range(rows)}
+    inside = sorted({right, 1.0, *(part for part in halves if right <= part <= 1.0)})
+    sides = [nextafter(part, side) for part in inside for side in (0.0, 2.0)]
+    return [part for part in (*inside, *sides) if right <= part <= 1.0]
 
 
 def binomial_cdf(rows: int, share: float) -> Chances:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import select
 import shutil
 import signal
@@ -57,6 +58,11 @@ NETWORK_NAME: Final = "localnet.json"
 MAX_NODES: Final = 32
 CONNECT_S: Final = 60.0
 """So long `until_one` waits for nodes that run to find each other."""
+PORTS: Final = range(10_000, 32_000)
+"""Most systems give ports above these to whoever asks for any, or dials. Such a port could be taken before
+the node that shall have it starts, even by another node that dials it.
+"""
+_RANDOM: Final = random.SystemRandom()
 _MAX_BYTES: Final = 4096
 
 
@@ -214,12 +220,16 @@ def down(folder: Path) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different TCP ports that are free now. Another program may still take one before its use."""
+    """So many different TCP ports of `PORTS` that are free now, drawn at random."""
+    found: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+        for port in _RANDOM.sample(PORTS, len(PORTS)):
+            if len(found) == count:
+                break
+            with suppress(OSError):  # somebody else has it
+                stack.enter_context(socket.socket()).bind((HOST, port))
+                found.append(port)
+    return found
 
 
 def _present(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engram.participant.gate_odds import (
@@ -71,6 +71,7 @@ def test_the_tolerated_share_passes_with_just_this_chance(chance: float) -> None
 
 
 @given(st.integers(1, 120), st.integers(0, 120), st.integers(1, 120), st.floats(0.5, 1.0))
+@example(94, 94, 94, 0.53515625)
 def test_an_honest_growth_passes_where_nobody_has_named_an_epsilon(
     mine: int, theirs: int, retained: int, part: float
 ) -> None:
